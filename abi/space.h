@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * How a space is laid out inside: the contract between the stub, which runs in
+ * it, and the monitor, which makes it. No guest kernel needs this file.
+ *
+ * A space is one host process of one vCPU. Of the vCPU's spaces exactly one
+ * holds the baton and runs; the others wait in a futex on their slot's word.
+ */
+#ifndef LUCID_SPACE_H
+#define LUCID_SPACE_H
+
+#include "abi/lucid.h"
+
+/* ---- The stub's part of the address map --------------------------------- */
+
+#define STUB_TEXT_ADDR LUCID_STUB_BASE /* read, execute; shared by all */
+#define STUB_TEXT_SIZE 0x10000
+#define STUB_PRIVATE_ADDR LUCID_USER_ADDR /* struct stub_private; key S */
+#define STUB_PRIVATE_SIZE 0x1000
+#define STUB_STACK_ADDR 0x700000300000 /* own stack, then the signal stack; key K */
+#define STUB_STACK_SIZE 0x10000
+#define STUB_SIGSTACK_ADDR (STUB_STACK_ADDR + STUB_STACK_SIZE)
+#define STUB_SIGSTACK_SIZE 0x40000
+#define STUB_SHARED_ADDR 0x700000400000 /* struct stub_shared, one a vCPU; key K */
+#define STUB_SHARED_SIZE 0xd000
+
+/* ---- Descriptors of a space -------------------------------------------------- */
+
+#define STUB_FD_RAM 3 /* memfd of guest RAM */
+#define STUB_FD_DOORBELL 4 /* eventfd to the monitor */
+#define STUB_FD_TIMER 5 /* timerfd of the vCPU */
+#define STUB_FD_ZYGOTE 6 /* the zygote's alone: orders from the monitor */
+
+/* The signal by which the monitor interrupts the running space: SIGUSR1. */
+#define STUB_KICK_SIGNAL 10
+
+/* ---- Monitor calls of the stub ------------------------------------------------- */
+
+#define STUB_MC_SPACE 0x80 /* (slot): make the space of an absent slot */
+
+/* ---- Slots ------------------------------------------------------------------------ */
+
+/* More than ASIDs: the spares take over from spaces that are being cleaned. */
+#define STUB_SLOTS (LUCID_ASIDS + 4)
+
+/* slot.word, a futex word */
+#define SLOT_ABSENT 0 /* no process */
+#define SLOT_IDLE 1 /* waits for the baton */
+#define SLOT_RUN 2 /* has been given the baton, has not taken it yet */
+#define SLOT_HELD 3 /* has the baton */
+#define SLOT_CLEAN 4 /* is to drop all user mappings, then IDLE */
+
+/* shared.resume: what the next holder of the baton does */
+#define RESUME_SWITCH 0 /* goes on where the last one left off */
+#define RESUME_START 1 /* starts the guest at shared.start */
+#define RESUME_FAULT 2 /* the last one died in user mode: #GP to the guest kernel */
+
+/* Why a space gave up: shared.crash.reason */
+#define CRASH_NONE 0
+#define CRASH_STUB_FAULT 1 /* the stub itself faulted */
+#define CRASH_NO_ENTRY 2 /* a trap, and no trap entry is set */
+#define CRASH_BAD_STACK 3 /* the kernel stack of a trap is outside the direct map and image */
+#define CRASH_BAD_ASID 4
+#define CRASH_HOST 5 /* the host refused a mapping, detail: errno */
+#define CRASH_MONITOR 6 /* the monitor could not make a space */
+#define CRASH_HYPERCALL 7 /* hypercall with impossible arguments */
+
+#define STUB_XSAVE_SIZE 0x3000
+#define STUB_RANGES 8
+#define STUB_RUNS 64
+
+/* Offsets for assembler. */
+#define PRIV_SELECTOR 0
+#define PRIV_MODE 1
+#define PRIV_PKRU 8
+#define PRIV_XSAVEC 12
+#define PRIV_EXIT_RAX 64
+#define PRIV_EXIT_RCX 72
+#define PRIV_EXIT_RDX 80
+#define PRIV_EXIT_RIP 88
+#define PRIV_EXIT_CS 96
+#define PRIV_EXIT_RFLAGS 104
+#define PRIV_EXIT_RSP 112
+#define PRIV_EXIT_SS 120
+#define SHARED_RSP 0
+#define SHARED_FS 8
+#define SHARED_XCR0 16
+#define SHARED_XSAVE 0xa000
+
+#ifndef __ASSEMBLER__
+
+/* The page of one space alone. User mode may read it (key S), not write it. */
+struct stub_private {
+	struct lucid_user user; /* selector first: Syscall User Dispatch reads it */
+	unsigned int pkru; /* PKRU of user mode; 0: the host has no keys */
+	unsigned int xsavec; /* the CPU has XSAVEC */
+	unsigned int slot;
+	unsigned int key_kernel; /* protection key of kernel memory, 0: none */
+	unsigned long monitor; /* its process id */
+	unsigned long image_gen, kernel_gen; /* how far this space has followed shared's */
+	unsigned long pad[2];
+	/* What the exit to the guest pops when the kernel's memory is out of reach. */
+	unsigned long exit_rax, exit_rcx, exit_rdx;
+	unsigned long exit_rip, exit_cs, exit_rflags, exit_rsp, exit_ss;
+	/* The spaces' seccomp program, installed by each at its birth. */
+	unsigned short filter_len;
+	unsigned short filter_pad[3];
+	unsigned long filter[400]; /* struct sock_filter */
+};
+
+/* A run that was mapped writable; it may be gone by now. */
+struct stub_run {
+	unsigned long start, size; /* bytes; bit 0 of size: executable too */
+};
+
+struct stub_slot {
+	unsigned int word; /* SLOT_* */
+	unsigned int maps; /* host mappings of user memory, at most */
+	unsigned int flush; /* drop all user mappings before running */
+	unsigned int writable; /* entries of run; more than STUB_RUNS: too many to know */
+	struct stub_run run[STUB_RUNS];
+};
+
+struct stub_range {
+	unsigned long start, end, prot; /* image window, LUCID_PROT_* */
+};
+
+/* Shared by the spaces of a vCPU and the monitor, which trusts none of it. */
+struct stub_shared {
+	/* Where the last holder of the baton left off. */
+	unsigned long rsp, fs;
+	unsigned long xcr0; /* state components that a switch carries */
+	unsigned long start; /* guest's entry for RESUME_START */
+	unsigned int resume; /* RESUME_* */
+	unsigned int current; /* slot that has, or is being given, the baton */
+	unsigned int asid_slot[LUCID_ASIDS];
+	struct stub_slot slot[STUB_SLOTS];
+	unsigned long deadline; /* TSC value at which the timer fires, 0: not armed */
+	unsigned long kernel_gen; /* counts flushes of kernel addresses */
+	unsigned long image_gen; /* counts entries of range[] */
+	struct stub_range range[STUB_RANGES];
+	struct {
+		unsigned int reason, signal;
+		unsigned long rip, addr, detail;
+	} crash;
+	unsigned char xsave[STUB_XSAVE_SIZE] __attribute__((aligned(4096)));
+};
+
+/* The head of the stub's image: addresses in every space. */
+struct stub_header {
+	unsigned long magic; /* LUCID_MAGIC */
+	unsigned long version; /* LUCID_ABI_VERSION */
+	unsigned long zygote; /* void (void): never returns; stack: STUB_STACK */
+	unsigned long signal[2]; /* signal handler: without and with protection keys */
+	unsigned long restorer; /* SA_RESTORER */
+	unsigned long hypercall[LUCID_HC_COUNT]; /* for lucid_info.hypercall */
+};
+
+#define SPACE_ASSERT(type, field, offset)                                                          \
+	_Static_assert(__builtin_offsetof(struct type, field) == (offset), #field " has moved")
+SPACE_ASSERT(stub_private, user.mode, PRIV_MODE);
+SPACE_ASSERT(stub_private, pkru, PRIV_PKRU);
+SPACE_ASSERT(stub_private, xsavec, PRIV_XSAVEC);
+SPACE_ASSERT(stub_private, exit_rax, PRIV_EXIT_RAX);
+SPACE_ASSERT(stub_private, exit_ss, PRIV_EXIT_SS);
+SPACE_ASSERT(stub_shared, rsp, SHARED_RSP);
+SPACE_ASSERT(stub_shared, fs, SHARED_FS);
+SPACE_ASSERT(stub_shared, xcr0, SHARED_XCR0);
+SPACE_ASSERT(stub_shared, xsave, SHARED_XSAVE);
+_Static_assert(sizeof(struct stub_private) <= STUB_PRIVATE_SIZE, "one page");
+_Static_assert(sizeof(struct stub_shared) == STUB_SHARED_SIZE, "as mapped");
+
+#endif /* __ASSEMBLER__ */
+#endif /* LUCID_SPACE_H */

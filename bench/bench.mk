@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# make bench: the figures, into a table on stdout and raw into build/bench/figures.tsv.
+# bench/bench.sh tells what ROUNDS=, PARTS=, ROWS= and CPU= do.
+
+BENCH_SRC := $(wildcard bench/micro/*.c)
+
+# What lies in this folder is the root of the guest that runs it.
+build/bench/root/micro: $(BENCH_SRC) bench/micro/micro.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE= -I. $(WARN) -O2 -static -pthread -o $@ $(BENCH_SRC)
+
+.PHONY: bench micro
+micro: build/bench/root/micro
+bench: all kernel micro
+	@bench/bench.sh

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The rows of the micro benchmark: each file brings a table of them. */
+#ifndef BENCH_MICRO_H
+#define BENCH_MICRO_H
+
+struct row {
+	const char *name; /* NULL ends a table */
+	unsigned per; /* what one run does so many of; 0 means 1 */
+	void (*setup)(void); /* not timed; may be NULL */
+	void (*run)(unsigned long n); /* does the operation n times */
+	void (*finish)(void); /* not timed; may be NULL */
+};
+
+extern const struct row syscall_rows[], memory_rows[], process_rows[], compute_rows[];
+
+/* The name of this program in its own directory, which is the working directory. */
+extern const char *micro_program;
+/* With this argument it ends at once. */
+#define MICRO_EXIT "--exit"
+
+/* Ends the row: nothing is printed for it, and the run fails. */
+_Noreturn void die(const char *what);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line: one struct verb a verb, each in a file of its own. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#define LUCID_VERSION "0.1.0"
+
+struct verb {
+	const char *name;
+	const char *summary; /* one line for `lucid help` */
+	const char *help; /* whole text for `lucid help VERB` */
+	/* argv[0] is the verb. Returns the exit status. */
+	int (*main)(int argc, char **argv);
+};
+
+extern const struct verb verb_run;
+extern const struct verb verb_help;
+extern const struct verb verb_version;
+
+/* The verb of that name, or NULL. */
+const struct verb *verb_find(const char *name);
+/* Calls fn for each verb, in the order that help shows. */
+void verb_each(void (*fn)(const struct verb *verb));
+
+#endif

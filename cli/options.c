@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/* The options of `lucid run`: each is checked here, before anything is made. */
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/lucid.h"
+#include "base/log.h"
+#include "cli/options.h"
+
+#define MIB (1ULL << 20)
+#define MEMORY_DEFAULT (512 * MIB)
+#define MEMORY_MIN (64 * MIB)
+#define MEMORY_UNIT (2 * MIB)
+/* The direct map holds all RAM; one unit less, so that its end stays unmapped. */
+#define MEMORY_MAX (LUCID_DIRECT_END - LUCID_DIRECT_BASE - MEMORY_UNIT)
+/* The monitor adds arguments of its own to the kernel's command line. */
+#define APPEND_MAX (LUCID_CMDLINE_MAX / 2)
+#define HOSTNAME_MAX 64
+
+enum {
+	OPT_MEMORY = 256,
+	OPT_CPUS,
+	OPT_ROOTFS,
+	OPT_RW,
+	OPT_DISK,
+	OPT_KERNEL,
+	OPT_APPEND,
+	OPT_ENV,
+	OPT_WORKDIR,
+	OPT_USER,
+	OPT_HOSTNAME,
+	OPT_CONSOLE,
+	OPT_VERBOSE,
+	OPT_TIMEOUT,
+	OPT_HELP,
+};
+
+static const struct option long_options[] = {
+	{"memory", required_argument, NULL, OPT_MEMORY},
+	{"cpus", required_argument, NULL, OPT_CPUS},
+	{"rootfs", required_argument, NULL, OPT_ROOTFS},
+	{"rw", no_argument, NULL, OPT_RW},
+	{"disk", required_argument, NULL, OPT_DISK},
+	{"kernel", required_argument, NULL, OPT_KERNEL},
+	{"append", required_argument, NULL, OPT_APPEND},
+	{"env", required_argument, NULL, OPT_ENV},
+	{"workdir", required_argument, NULL, OPT_WORKDIR},
+	{"user", required_argument, NULL, OPT_USER},
+	{"hostname", required_argument, NULL, OPT_HOSTNAME},
+	{"console", required_argument, NULL, OPT_CONSOLE},
+	{"verbose", no_argument, NULL, OPT_VERBOSE},
+	{"timeout", required_argument, NULL, OPT_TIMEOUT},
+	{"help", no_argument, NULL, OPT_HELP},
+	{0},
+};
+
+/* A decimal number in [min, max] at *s, which moves past it. */
+static bool parse_number(const char **s, uint64_t min, uint64_t max, uint64_t *value)
+{
+	char *end;
+
+	/* strtoull() takes blanks and signs, which have no place here. */
+	if (!isdigit((unsigned char)**s))
+		return false;
+	errno = 0;
+	*value = strtoull(*s, &end, 10);
+	*s = end;
+	return errno == 0 && *value >= min && *value <= max;
+}
+
+/* The factor that a size's suffix stands for, as a shift; -1: no such suffix. */
+static int size_shift(const char *suffix)
+{
+	static const char letters[] = "KMG";
+	const char *letter;
+
+	if (suffix[0] == '\0')
+		return 0;
+	letter = strchr(letters, toupper((unsigned char)suffix[0]));
+	if (!letter || suffix[1] != '\0')
+		return -1;
+	return 10 * (int)(letter - letters + 1);
+}
+
+static int parse_memory(struct options *o, const char *arg)
+{
+	const char *s = arg;
+	uint64_t n;
+	int shift = -1;
+
+	/* A number too large for 64 bits is past the maximum, too. */
+	if (parse_number(&s, 0, UINT64_MAX, &n) || s > arg)
+		shift = size_shift(s);
+	if (shift < 0) {
+		log_error("--memory %s: not a size; give a number with K, M or G, like 512M", arg);
+		return -1;
+	}
+	if (n > MEMORY_MAX >> shift) {
+		log_error("--memory %s: more than the address map holds; give at most %lluG", arg,
+			(unsigned long long)(MEMORY_MAX >> 30));
+		return -1;
+	}
+	n <<= shift;
+	if (n < MEMORY_MIN) {
+		log_error("--memory %s: too small for a guest; give at least %lluM", arg,
+			(unsigned long long)(MEMORY_MIN >> 20));
+		return -1;
+	}
+	o->vm.memory = (n + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
+	return 0;
+}
+
+static int parse_cpus(struct options *o, const char *arg)
+{
+	uint64_t n;
+
+	if (!parse_number(&arg, 1, UINT_MAX, &n) || *arg) {
+		log_error("--cpus: not a number of CPUs; give 1");
+		return -1;
+	}
+	if (n > 1) {
+		log_error(
+			"--cpus %llu: guests have one CPU for now; give 1", (unsigned long long)n);
+		return -1;
+	}
+	o->vm.cpus = (unsigned)n;
+	return 0;
+}
+
+static int parse_disk(struct options *o, char *arg)
+{
+	size_t len = strlen(arg);
+	struct vm_disk *disk;
+
+	/* One place stays free for the root image. */
+	if (o->vm.disks == VM_DISKS_MAX - 1) {
+		log_error("--disk %s: too many disks; give at most %d", arg, VM_DISKS_MAX - 1);
+		return -1;
+	}
+	disk = &o->vm.disk[o->vm.disks];
+	disk->path = arg;
+	if (len >= 3 && strcmp(arg + len - 3, ",ro") == 0) {
+		arg[len - 3] = '\0';
+		disk->read_only = true;
+	}
+	if (arg[0] == '\0') {
+		log_error("--disk: no path; give PATH or PATH,ro");
+		return -1;
+	}
+	o->vm.disks++;
+	return 0;
+}
+
+static int parse_env(struct options *o, char *arg)
+{
+	struct vm_command *c = &o->vm.command;
+	const char *equals = strchr(arg, '=');
+	size_t n = 0;
+
+	if (!equals || equals == arg) {
+		log_error("--env %s: not a variable; give NAME=VALUE", arg);
+		return -1;
+	}
+	while (c->env[n])
+		n++;
+	c->env[n] = arg; /* options_parse() made room for one an argument */
+	return 0;
+}
+
+static int parse_user(struct options *o, const char *arg)
+{
+	const char *s = arg;
+	uint64_t uid, gid;
+
+	/* -1 means "no change" to the kernel. */
+	if (!parse_number(&s, 0, UINT32_MAX - 1, &uid))
+		goto bad;
+	gid = uid;
+	if (*s == ':') {
+		s++;
+		if (!parse_number(&s, 0, UINT32_MAX - 1, &gid))
+			goto bad;
+	}
+	if (*s)
+		goto bad;
+	o->vm.command.uid = (uid_t)uid;
+	o->vm.command.gid = (gid_t)gid;
+	return 0;
+bad:
+	log_error("--user %s: not a user id; give numbers, UID or UID:GID", arg);
+	return -1;
+}
+
+static int parse_hostname(struct options *o, const char *arg)
+{
+	size_t n = strspn(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-");
+
+	if (n == 0 || n > HOSTNAME_MAX || arg[n] || arg[0] == '-' || arg[0] == '.') {
+		log_error("--hostname %s: not a host name; give up to %d letters, digits, . and -",
+			arg, HOSTNAME_MAX);
+		return -1;
+	}
+	o->vm.command.hostname = arg;
+	return 0;
+}
+
+static int parse_timeout(struct options *o, const char *arg)
+{
+	const char *s = arg;
+	uint64_t n;
+
+	if (!parse_number(&s, 1, INT_MAX, &n) || *s) {
+		log_error("--timeout %s: not a time; give whole seconds, 1 or more", arg);
+		return -1;
+	}
+	o->vm.timeout = (unsigned)n;
+	return 0;
+}
+
+/* An option whose argument is a path, which is opened later. */
+static int parse_path(const char **path, const char *option, const char *arg)
+{
+	if (arg[0] == '\0') {
+		log_error("--%s: no path; give one", option);
+		return -1;
+	}
+	*path = arg;
+	return 0;
+}
+
+static int parse_option(struct options *o, int opt, char *arg)
+{
+	switch (opt) {
+	case OPT_MEMORY:
+		return parse_memory(o, arg);
+	case OPT_CPUS:
+		return parse_cpus(o, arg);
+	case OPT_ROOTFS:
+		return parse_path(&o->rootfs, "rootfs", arg);
+	case OPT_RW:
+		o->rw = true;
+		return 0;
+	case OPT_DISK:
+		return parse_disk(o, arg);
+	case OPT_KERNEL:
+		return parse_path(&o->vm.kernel, "kernel", arg);
+	case OPT_APPEND:
+		o->vm.append = arg;
+		if (strlen(arg) <= APPEND_MAX)
+			return 0;
+		log_error(
+			"--append: too long for a command line; give at most %d bytes", APPEND_MAX);
+		return -1;
+	case OPT_ENV:
+		return parse_env(o, arg);
+	case OPT_WORKDIR:
+		o->vm.command.workdir = arg;
+		if (arg[0] == '/')
+			return 0;
+		log_error("--workdir %s: not an absolute path; begin it with /", arg);
+		return -1;
+	case OPT_USER:
+		return parse_user(o, arg);
+	case OPT_HOSTNAME:
+		return parse_hostname(o, arg);
+	case OPT_CONSOLE:
+		return parse_path(&o->vm.console, "console", arg);
+	case OPT_VERBOSE:
+		o->verbose = true;
+		return 0;
+	case OPT_TIMEOUT:
+		return parse_timeout(o, arg);
+	default:
+		log_bug("option without a case");
+	}
+}
+
+/* getopt's complaint in our words; given is the argument it stopped at. */
+static void report_getopt(int opt, const char *given)
+{
+	int n = (int)strcspn(given, "=");
+
+	if (opt == ':')
+		log_error("%s: needs an argument; see `lucid run --help`", given);
+	else if (optopt >= OPT_MEMORY)
+		log_error("%.*s: takes no argument; see `lucid run --help`", n, given);
+	else
+		log_error("unknown option %.*s; see `lucid run --help`", n, given);
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+	int opt, at;
+
+	*o = (struct options){.vm = {.memory = MEMORY_DEFAULT, .cpus = 1}};
+	o->vm.command.env = calloc((size_t)argc + 1, sizeof(char *));
+	if (!o->vm.command.env) {
+		log_error("out of memory; free some");
+		return -1;
+	}
+	opterr = 0;
+	optind = 0; /* glibc: start over, this may not be the first parse */
+	for (;;) {
+		at = optind ? optind : 1;
+		/* + : the first other argument is the command; ':' a missing argument. */
+		opt = getopt_long(argc, argv, "+:h", long_options, NULL);
+		if (opt == -1)
+			break;
+		if (opt == '?' || opt == ':') {
+			report_getopt(opt, argv[at]);
+			return -1;
+		}
+		if (opt == OPT_HELP || opt == 'h') {
+			o->help = true;
+			return 0;
+		}
+		if (parse_option(o, opt, optarg) < 0)
+			return -1;
+	}
+	o->vm.command.argv = argv + optind;
+	if (o->rw && !o->rootfs) {
+		log_error("--rw: there is no root to write to; give --rootfs IMAGE with it");
+		return -1;
+	}
+	return 0;
+}
+
+void options_free(struct options *o)
+{
+	free(o->vm.command.env);
+	o->vm.command.env = NULL;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* What `lucid run` was asked for. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "monitor/vm.h"
+
+struct options {
+	struct vm_config vm; /* but for the files that Lucid brings along */
+	const char *rootfs; /* NULL: the default root */
+	bool rw;
+	bool verbose;
+	bool help; /* nothing else was looked at */
+};
+
+/*
+ * Reads the arguments of `lucid run`; argv[0] is the verb. Strings stay argv's.
+ * 0, or -1 after a reported error. Either way options_free() ends it.
+ */
+int options_parse(struct options *o, int argc, char **argv);
+void options_free(struct options *o);
+
+#endif

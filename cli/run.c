@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* lucid run: boots a virtual machine, runs a command in it, exits as it did. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/files.h"
+#include "cli/options.h"
+#include "monitor/image.h"
+#include "monitor/vm.h"
+
+static const char help[] =
+	"Usage: lucid run [OPTIONS] [--] [COMMAND [ARGUMENTS]]\n"
+	"\n"
+	"Boots a virtual machine, runs the command in it and exits with its status:\n"
+	"128 + signal if a signal ended it, 127 if it was not found, 126 if it cannot\n"
+	"be executed, 125 if Lucid itself failed. Without a command: a shell.\n"
+	"\n"
+	"Machine:\n"
+	"  --memory SIZE       guest memory, with K, M or G (default 512M)\n"
+	"  --cpus N            virtual CPUs (1 for now)\n"
+	"  --timeout SECONDS   power the guest off after this time\n"
+	"\n"
+	"Files:\n"
+	"  --rootfs PATH       root file system: a directory, a .tar[.gz|.zst], or a raw\n"
+	"                      ext4 or erofs image; never changed (default: busybox)\n"
+	"  --rw                mount a raw ext4 root read-write instead\n"
+	"  --disk PATH[,ro]    a raw image as the next /dev/vdX; may be repeated\n"
+	"\n"
+	"Command:\n"
+	"  --env NAME=VALUE    a variable for its environment; may be repeated\n"
+	"  --workdir DIR       the directory it starts in\n"
+	"  --user UID[:GID]    the user it runs as (default 0)\n"
+	"  --hostname NAME     host name of the guest (default lucid)\n"
+	"\n"
+	"Kernel:\n"
+	"  --kernel FILE       another guest kernel\n"
+	"  --append STRING     more arguments for the guest kernel\n"
+	"  --console FILE|-    where kernel messages go; - is stderr (default: nowhere)\n"
+	"\n"
+	"  --verbose           tell what Lucid does\n"
+	"  --help              this text\n";
+
+/* The root: either the default one, or what --rootfs names, as the first disk. */
+static int prepare_root(const struct options *o, struct vm_config *vm, struct image *image)
+{
+	if (!o->rootfs) {
+		vm->root = VM_ROOT_INITRD;
+		return 0;
+	}
+	if (image_prepare(image, o->rootfs, o->rw) < 0)
+		return -1;
+	memmove(&vm->disk[1], &vm->disk[0], vm->disks * sizeof(vm->disk[0]));
+	vm->disk[0] = (struct vm_disk){.path = image->path, .read_only = !o->rw};
+	vm->disks++;
+	vm->root = o->rw ? VM_ROOT_RW : VM_ROOT_OVERLAY;
+	vm->root_fstype = image->kind == IMAGE_EXT4 ? "ext4" : "erofs";
+	return 0;
+}
+
+/*
+ * The terminal's kind goes along to a command on a terminal. It comes first, so
+ * that a later --env TERM= overrides it. NULL: there is nothing to add.
+ */
+static char **env_with_term(char **env, char *term, size_t size)
+{
+	const char *value = getenv("TERM");
+	size_t n = 0;
+	char **all;
+
+	if (!value || (size_t)snprintf(term, size, "TERM=%s", value) >= size)
+		return NULL;
+	while (env[n])
+		n++;
+	all = calloc(n + 2, sizeof(char *));
+	if (!all)
+		return NULL;
+	all[0] = term;
+	memcpy(all + 1, env, n * sizeof(char *));
+	return all;
+}
+
+static int run(const struct options *o)
+{
+	char kernel[PATH_MAX], agent[PATH_MAX], root[PATH_MAX], term[128];
+	struct image image = {.fd = -1};
+	struct vm_config vm = o->vm;
+	char **env = NULL;
+	int status = EXIT_LUCID;
+
+	log_set_verbose(o->verbose);
+	if (files_find("agent.cpio", agent, sizeof(agent)) < 0)
+		return EXIT_LUCID;
+	vm.initrd[vm.initrds++] = agent;
+	if (!vm.kernel) {
+		if (files_find("vmlinux", kernel, sizeof(kernel)) < 0)
+			return EXIT_LUCID;
+		vm.kernel = kernel;
+	}
+	if (!o->rootfs) {
+		if (files_find("default.cpio", root, sizeof(root)) < 0)
+			return EXIT_LUCID;
+		vm.initrd[vm.initrds++] = root;
+	}
+	vm.command.tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	if (vm.command.tty)
+		env = env_with_term(vm.command.env, term, sizeof(term));
+	if (env)
+		vm.command.env = env;
+	if (prepare_root(o, &vm, &image) == 0)
+		status = vm_run(&vm);
+	image_release(&image);
+	free(env);
+	return status;
+}
+
+static int run_main(int argc, char **argv)
+{
+	struct options o;
+	int status = EXIT_LUCID;
+
+	if (options_parse(&o, argc, argv) == 0) {
+		if (o.help) {
+			fputs(help, stdout);
+			status = 0;
+		} else {
+			status = run(&o);
+		}
+	}
+	options_free(&o);
+	return status;
+}
+
+const struct verb verb_run = {
+	.name = "run",
+	.summary = "boot a virtual machine and run a command in it",
+	.help = help,
+	.main = run_main,
+};

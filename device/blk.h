@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* virtio-blk: a raw image file or a block device of the host as a disk of the guest. */
+#ifndef DEVICE_BLK_H
+#define DEVICE_BLK_H
+
+#include "device/bus.h"
+
+#define BLK_READ_ONLY 1 /* the guest cannot write, and the file is opened for reading alone */
+#define BLK_SYNC 2 /* no io_uring: each request stops the loop while it runs */
+
+/*
+ * Opens path and makes the device on the bus; the n-th disk made is the guest's
+ * n-th /dev/vd. The file is locked (flock; exclusively unless BLK_READ_ONLY)
+ * against a second machine. To be called by the process that will run the loop,
+ * before it confines itself.
+ *
+ * NULL and errno on failure; *why is then a phrase about path for the user, such
+ * as "is a directory" or "its size is not a multiple of 512 bytes", in static
+ * memory. errno is that of the failed call, or EISDIR, EINVAL, EFBIG, EBUSY.
+ * The bus frees the device.
+ */
+struct device *blk_create(struct bus *bus, const char *path, unsigned flags, const char **why);
+
+#endif

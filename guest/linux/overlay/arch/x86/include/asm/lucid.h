@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the rest of arch/x86 calls in a Lucid guest; nothing elsewhere. */
+#ifndef _ASM_X86_LUCID_H
+#define _ASM_X86_LUCID_H
+
+#include <linux/types.h>
+
+#ifdef CONFIG_LUCID_GUEST
+
+/* A user fault has been handled: maps what was set, to save the second fault. */
+void lucid_premap(unsigned long address, unsigned long error_code);
+
+/* Drops [start, end) in one go instead of page by page. */
+bool lucid_flush_range(unsigned long start, unsigned long end);
+
+/* So a range is flushed whole only if it is very large, in pages. */
+#define LUCID_FLUSH_CEILING (1UL << 18)
+
+/* Seals the image: text not writable, nothing else executable. */
+void lucid_protect_image(void);
+
+#else
+
+static inline void lucid_premap(unsigned long address, unsigned long error_code)
+{
+}
+
+static inline bool lucid_flush_range(unsigned long start, unsigned long end)
+{
+	return false;
+}
+
+static inline void lucid_protect_image(void)
+{
+}
+
+#define LUCID_FLUSH_CEILING 33
+
+#endif
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* A test guest's start, its note, and the way of traps into C and back. */
+#include "abi/lucid.h"
+
+	.section .note.lucid, "a", @note
+	.long	6, 16, LUCID_NOTE_TYPE
+	.asciz	"Lucid"
+	.balign	4
+	.quad	LUCID_ABI_VERSION, test_start
+
+	.text
+	.globl test_start
+test_start:
+	lea	stack_top(%rip), %rsp
+	xor	%ebp, %ebp
+	call	test_init
+	ud2
+
+/* rdi = frame, rsi = error code, rdx = vector; the frame is the stack's top. */
+	.globl test_trap_entry
+test_trap_entry:
+	pushfq
+	pop	trap_flags(%rip)
+	mov	%rdi, %rbx
+	and	$-16, %rsp
+	call	test_trap
+	mov	%rbx, %rsp
+	jmp	*(LUCID_INFO_ADDR + LUCID_INFO_HYPERCALLS + 8 * LUCID_HC_RETURN)
+
+/* void test_return(struct lucid_frame *): leaves through a frame. */
+	.globl test_return
+test_return:
+	mov	%rdi, %rsp
+	jmp	*(LUCID_INFO_ADDR + LUCID_INFO_HYPERCALLS + 8 * LUCID_HC_RETURN)
+
+	.bss
+	.balign	4096
+	.skip	65536
+stack_top:
+	.skip	65536
+	.globl test_trap_stack
+test_trap_stack:
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* A running machine: what the monitor's files share, and no one else sees. */
+#ifndef MONITOR_MACHINE_H
+#define MONITOR_MACHINE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "base/ram.h"
+#include "device/bus.h"
+#include "monitor/vm.h"
+#include "space/space.h"
+
+/* Why a machine stopped. */
+enum machine_end {
+	END_NONE,
+	END_POWEROFF, /* the guest asked, or the command is over */
+	END_REBOOT,
+	END_PANIC,
+	END_CRASH, /* the guest did what no guest may, or its vCPU is lost */
+	END_HOST, /* the host refused something; reported */
+	END_KILLED, /* by a second SIGTERM, a session error, or the like; reported */
+};
+
+struct session;
+
+struct machine {
+	const struct vm_config *config;
+	struct loop *loop;
+	struct ram ram;
+	struct control control;
+	struct spaces spaces;
+	struct bus bus;
+	struct session *session;
+	int doorbell; /* eventfd, rung by spaces */
+	int timer; /* timerfd of the vCPU, set by its spaces */
+	int timeout; /* timerfd of --timeout and of the grace after a shutdown, or -1 */
+	int signals; /* signalfd */
+	int console; /* where kernel messages go, or -1 */
+	uint64_t console_read; /* bytes of the console ring seen */
+	enum machine_end end;
+	unsigned lost_batons; /* spaces that died before they had taken the baton */
+	uint64_t begun; /* when it was begun, CLOCK_MONOTONIC in ns */
+	int status; /* exit status so far, -1: none */
+};
+
+/* Stops the loop; the first reason stays. */
+void machine_stop(struct machine *m, enum machine_end end);
+
+/* ---- vcpu.c ------------------------------------------------------------------ */
+
+/* Starts the guest at entry, in the space of slot 0. 0 or -errno. */
+int vcpu_start(struct machine *m, uint64_t entry);
+/* Makes an event pending and sees that the vCPU notices. */
+void vcpu_raise(void *machine, unsigned event);
+/* The doorbell rang: monitor calls and queues. */
+void vcpu_doorbell(void *machine, uint32_t events);
+/* The vCPU's timer is due. */
+void vcpu_timer(void *machine, uint32_t events);
+/* A child of the monitor has ended. */
+void vcpu_child(struct machine *m, pid_t pid, int status);
+
+/* ---- console_ring.c ------------------------------------------------------------ */
+
+/* Opens what --console names. 0 or -1, reported. */
+int console_ring_open(struct machine *m);
+/* Passes on what the guest has written since. */
+void console_ring_drain(struct machine *m);
+/* Prints the last lines to stderr: the guest's own account of its end. */
+void console_ring_tail(const struct machine *m);
+void console_ring_close(struct machine *m);
+
+/* ---- confine.c ------------------------------------------------------------------ */
+
+/* Takes from the monitor what it does not need once the machine runs. 0 or -errno. */
+int monitor_confine(void);
+
+#endif

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/* A machine's life: set up, run, end. Every way out goes through tear_down(). */
+#define _GNU_SOURCE
+#include "monitor/vm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "device/blk.h"
+#include "device/rng.h"
+#include "monitor/cpu.h"
+#include "monitor/load.h"
+#include "monitor/machine.h"
+#include "monitor/session.h"
+
+/* How long a guest has to power itself off once it was asked to. */
+#define GRACE_SECONDS 15
+/* The same once its agent has failed. */
+#define FAILED_SECONDS 2
+
+/* The kernel command line that every guest gets; --append comes after it. */
+#define CMDLINE "console=hvc0 panic=-1 rdinit=/init thp_anon=16K-64K:always"
+
+void machine_stop(struct machine *m, enum machine_end end)
+{
+	if (m->end != END_NONE)
+		return;
+	m->end = end;
+	/* What the command has written is still on its way out. */
+	if (end == END_KILLED || !m->session)
+		loop_stop(m->loop, 0);
+	else
+		session_machine_stopped(m->session);
+}
+
+static int fail(const char *what, int err)
+{
+	log_error("%s: %s", what, strerror(err < 0 ? -err : err));
+	return -1;
+}
+
+/* ---- Signals and time-outs ----------------------------------------------------- */
+
+static void set_timeout(struct machine *m, unsigned seconds)
+{
+	const struct itimerspec spec = {.it_value.tv_sec = seconds};
+
+	timerfd_settime(m->timeout, 0, &spec, NULL);
+}
+
+/* --timeout runs out: a clean power-off first, and then not much patience. */
+static void on_timeout(void *arg, uint32_t events)
+{
+	struct machine *m = arg;
+	uint64_t count;
+
+	(void)events;
+	if (read(m->timeout, &count, sizeof(count)) != sizeof(count))
+		return;
+	if (m->status >= 0) { /* the command is over, or was told to be */
+		log_warn("the guest did not power off by itself; killed");
+		machine_stop(m, END_KILLED);
+		return;
+	}
+	if (!session_hello_time(m->session)) { /* nobody in there to ask */
+		log_error("time-out after %u s; the guest has not come up, killed",
+			m->config->timeout);
+		m->status = EXIT_LUCID;
+		machine_stop(m, END_KILLED);
+		return;
+	}
+	log_error("time-out after %u s; powering the guest off", m->config->timeout);
+	m->status = EXIT_LUCID;
+	set_timeout(m, GRACE_SECONDS);
+	session_shutdown(m->session);
+}
+
+static void reap(struct machine *m)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		vcpu_child(m, pid, status);
+}
+
+static void on_child(void *arg, uint32_t events)
+{
+	struct signalfd_siginfo info;
+	struct machine *m = arg;
+
+	(void)events;
+	while (read(m->signals, &info, sizeof(info)) == sizeof(info))
+		reap(m);
+}
+
+/*
+ * The command is over: the guest is about to power off, and gets the time to write
+ * its disks back. Or the machine is, and the session had only to finish writing.
+ */
+static void on_session_end(void *arg, enum session_end why, int status)
+{
+	struct machine *m = arg;
+
+	if (m->status < 0 && why != SESSION_LOST)
+		m->status = status;
+	if (m->end != END_NONE)
+		loop_stop(m->loop, 0);
+	else if (why == SESSION_KILLED)
+		machine_stop(m, END_KILLED);
+	else if (why == SESSION_FAILED)
+		set_timeout(m, FAILED_SECONDS);
+	else
+		set_timeout(m, GRACE_SECONDS);
+}
+
+/* ---- Set-up ----------------------------------------------------------------------- */
+
+static int set_up_process(void)
+{
+	const struct rlimit none = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &none);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+		return fail("prctl", errno);
+	return 0;
+}
+
+static int set_up_signals(struct machine *m)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	m->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return m->signals < 0 ? fail("signalfd", errno) : 0;
+}
+
+static int set_up_descriptors(struct machine *m)
+{
+	m->loop = loop_create();
+	if (!m->loop)
+		return fail("event loop", errno);
+	m->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	m->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	m->timeout = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (m->doorbell < 0 || m->timer < 0 || m->timeout < 0 || set_up_signals(m) < 0)
+		return fail("descriptors", errno);
+	if (loop_add(m->loop, m->doorbell, EPOLLIN, vcpu_doorbell, m) ||
+		loop_add(m->loop, m->timer, EPOLLIN, vcpu_timer, m) ||
+		loop_add(m->loop, m->timeout, EPOLLIN, on_timeout, m) ||
+		loop_add(m->loop, m->signals, EPOLLIN, on_child, m))
+		return fail("event loop", errno);
+	if (m->config->timeout)
+		set_timeout(m, m->config->timeout);
+	return 0;
+}
+
+static int set_up_memory(struct machine *m)
+{
+	int err = ram_create(&m->ram, m->config->memory);
+
+	if (!err)
+		err = control_create(&m->control);
+	if (err)
+		return fail("guest memory", err);
+	return console_ring_open(m);
+}
+
+static int load_images(struct machine *m, struct load_image *image)
+{
+	const struct vm_config *c = m->config;
+	struct lucid_info *info = m->control.info;
+	const char *why;
+	unsigned which;
+	int64_t size;
+
+	if (load_kernel(&m->ram, c->kernel, image, &why) < 0) {
+		log_error("kernel %s %s", c->kernel, why);
+		return -1;
+	}
+	if (!c->initrds)
+		return 0;
+	size = load_initrd(&m->ram, image->end, c->initrd, c->initrds, &why, &which);
+	if (size < 0) {
+		log_error("initial RAM disk %s %s", c->initrd[which], why);
+		return -1;
+	}
+	info->initrd = image->end;
+	info->initrd_size = (uint64_t)size;
+	return 0;
+}
+
+static int set_up_info(struct machine *m)
+{
+	struct lucid_info *info = m->control.info;
+	unsigned features;
+	int length;
+
+	if (!space_probe(&features))
+		return -1;
+	if (!(features & LUCID_FEATURE_PKU))
+		log_warn("this CPU has no protection keys: programs in the guest can reach its "
+			 "kernel's memory");
+	info->magic = LUCID_MAGIC;
+	info->version = LUCID_ABI_VERSION;
+	info->features = features;
+	info->ram_size = m->ram.size;
+	info->tsc_khz = cpu_tsc_khz();
+	info->vcpus = m->config->cpus;
+	space_hypercalls(info->hypercall);
+	cpu_describe(info);
+	length = snprintf(info->cmdline, sizeof(info->cmdline), CMDLINE "%s%s%s",
+		m->config->console ? "" : " quiet", m->config->append ? " " : "",
+		m->config->append ? m->config->append : "");
+	if (length >= (int)sizeof(info->cmdline)) {
+		log_error("the kernel command line is longer than %zu bytes; shorten --append",
+			sizeof(info->cmdline) - 1);
+		return -1;
+	}
+	return 0;
+}
+
+static int set_up_devices(struct machine *m)
+{
+	const struct vm_config *c = m->config;
+	unsigned i;
+
+	m->bus.ram = &m->ram;
+	m->bus.loop = m->loop;
+	m->bus.raise = vcpu_raise;
+	m->bus.raise_arg = m;
+	m->session = session_create(
+		&m->bus, m->loop, &c->command, c->root, c->root_fstype, on_session_end, m);
+	if (!m->session)
+		return -1;
+	if (!rng_create(&m->bus))
+		return fail("random device", errno);
+	for (i = 0; i < c->disks; i++) {
+		const char *why;
+
+		if (!blk_create(&m->bus, c->disk[i].path, c->disk[i].read_only ? BLK_READ_ONLY : 0,
+			    &why)) {
+			log_error("disk %s: %s; give a raw image or a block device",
+				c->disk[i].path, why);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int set_up_spaces(struct machine *m, const struct load_image *image)
+{
+	struct space_config config = {
+		.ram = &m->ram,
+		.control = &m->control,
+		.doorbell = m->doorbell,
+		.timer = m->timer,
+		.segments = image->segments,
+	};
+	int err;
+
+	memcpy(config.segment, image->segment, sizeof(config.segment));
+	err = spaces_create(&m->spaces, &config);
+	return err ? fail("process for address spaces", err) : 0;
+}
+
+static int set_up(struct machine *m)
+{
+	struct load_image image;
+	int err;
+
+	if (set_up_process() < 0 || set_up_memory(m) < 0 || set_up_info(m) < 0 ||
+		load_images(m, &image) < 0 || set_up_descriptors(m) < 0 ||
+		set_up_spaces(m, &image) < 0 || set_up_devices(m) < 0)
+		return -1;
+	err = monitor_confine();
+	if (err)
+		return fail("seccomp", err);
+	err = vcpu_start(m, image.entry);
+	return err ? fail("process for the first address space", err) : 0;
+}
+
+/* ---- The end -------------------------------------------------------------------------- */
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void tear_down(struct machine *m)
+{
+	/* Spaces first: nothing changes memory or rings any more while devices finish. */
+	spaces_destroy(&m->spaces);
+	if (m->session)
+		session_destroy(m->session);
+	bus_destroy(&m->bus);
+	console_ring_close(m);
+	control_destroy(&m->control);
+	ram_destroy(&m->ram);
+	close_fd(m->doorbell);
+	close_fd(m->timer);
+	close_fd(m->timeout);
+	close_fd(m->signals);
+	if (m->loop)
+		loop_destroy(m->loop);
+}
+
+/* The status for the process; says what the user must know beyond it. */
+static int exit_status(struct machine *m)
+{
+	switch (m->end) {
+	case END_POWEROFF:
+		if (m->status < 0)
+			log_error("the guest powered off before the command was over");
+		break;
+	case END_REBOOT:
+		log_error("the guest asked for a reboot; run it again");
+		m->status = EXIT_LUCID;
+		break;
+	case END_PANIC:
+		log_error("the guest kernel panicked; its last lines:");
+		console_ring_tail(m);
+		m->status = EXIT_LUCID;
+		break;
+	case END_CRASH:
+		console_ring_tail(m);
+		m->status = EXIT_LUCID;
+		break;
+	case END_HOST:
+		m->status = EXIT_LUCID;
+		break;
+	default:
+		break;
+	}
+	return m->status < 0 ? EXIT_LUCID : m->status;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* What the vCPU counted, for --verbose. The guest could write what it likes there. */
+static void log_counters(const struct lucid_vcpu *v)
+{
+	log_info("vCPU: %lu system calls, %lu traps, %lu events, %lu halts", v->count_syscall,
+		v->count_trap, v->count_event, v->count_halt);
+	log_info("TLB: %lu fills of %lu pages, %lu premaps, %lu flushes, %lu evictions",
+		v->count_fill, v->count_fill_pages, v->count_premap, v->count_flush,
+		v->count_evict);
+	log_info("spaces: %lu switches, %lu retired, %lu rewinds", v->count_switch, v->count_retire,
+		v->count_rewind);
+}
+
+/* From the call of vm_run() to the agent's first words. */
+static void log_boot_time(const struct machine *m)
+{
+	uint64_t hello = m->session ? session_hello_time(m->session) : 0;
+
+	if (hello)
+		log_info("agent after %.1f ms", (double)(hello - m->begun) / 1e6);
+}
+
+int vm_run(const struct vm_config *config)
+{
+	struct machine m = {
+		.config = config,
+		.ram.fd = -1,
+		.control.fd = -1,
+		.spaces.order = -1,
+		.doorbell = -1,
+		.timer = -1,
+		.timeout = -1,
+		.signals = -1,
+		.console = -1,
+		.status = -1,
+		.begun = now_ns(),
+	};
+	int status = EXIT_LUCID;
+
+	if (set_up(&m) == 0) {
+		loop_run(m.loop);
+		console_ring_drain(&m);
+		log_boot_time(&m);
+		log_counters(m.control.vcpu);
+		status = exit_status(&m);
+	}
+	tear_down(&m);
+	return status;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* A virtual machine: from a configuration to an exit status. */
+#ifndef MONITOR_VM_H
+#define MONITOR_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define VM_DISKS_MAX 24
+#define VM_INITRDS_MAX 4
+
+struct vm_disk {
+	const char *path;
+	bool read_only;
+};
+
+/* How the guest's root comes about; disk 0 holds it unless VM_ROOT_INITRD. */
+enum vm_root {
+	VM_ROOT_INITRD, /* the default root in the initramfs */
+	VM_ROOT_OVERLAY, /* disk 0 read-only under an overlay in memory */
+	VM_ROOT_RW, /* disk 0 itself, read-write (ext4) */
+};
+
+/* What the agent is to run. */
+struct vm_command {
+	char **argv; /* NULL-terminated; empty: an interactive shell */
+	char **env; /* NULL-terminated K=V */
+	const char *workdir; /* NULL: / or the user's home */
+	const char *hostname; /* NULL: lucid */
+	uid_t uid;
+	gid_t gid;
+	bool tty; /* run on a terminal of the guest */
+};
+
+struct vm_config {
+	uint64_t memory; /* bytes, a multiple of 2 MiB */
+	unsigned cpus;
+	const char *kernel; /* ELF image */
+	const char *append; /* more kernel command line, or NULL */
+	const char *initrd[VM_INITRDS_MAX]; /* cpio archives, laid one after another */
+	unsigned initrds;
+	struct vm_disk disk[VM_DISKS_MAX];
+	unsigned disks;
+	enum vm_root root;
+	const char *root_fstype; /* "erofs", "ext4"; NULL with VM_ROOT_INITRD */
+	struct vm_command command;
+	const char *console; /* kernel messages: file, "-" for stderr, NULL for nowhere */
+	unsigned timeout; /* seconds, 0: none */
+};
+
+/*
+ * Boots the machine, runs the command, powers off. Returns the exit status for
+ * the process: the command's (128 + signal), or EXIT_LUCID after an error that
+ * has been reported. Nothing is left behind.
+ */
+int vm_run(const struct vm_config *config);
+
+#endif

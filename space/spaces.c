@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* Orders to the zygote, kicks, and the end of spaces. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "space/space.h"
+#include "space/zygote.h"
+
+int spaces_create(struct spaces *spaces, const struct space_config *config)
+{
+	int pair[2], err;
+
+	*spaces = (struct spaces){.order = -1};
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	spaces->zygote = fork();
+	if (spaces->zygote == 0)
+		zygote_main(config, pair[1]);
+	err = spaces->zygote < 0 ? -errno : 0;
+	close(pair[1]);
+	if (err) {
+		spaces->zygote = 0;
+		close(pair[0]);
+		return err;
+	}
+	spaces->order = pair[0];
+	return 0;
+}
+
+int spaces_make(struct spaces *spaces, unsigned slot)
+{
+	long pid;
+
+	if (slot >= STUB_SLOTS || spaces->pid[slot])
+		return -EINVAL;
+	if (send(spaces->order, &slot, sizeof(slot), MSG_NOSIGNAL) != sizeof(slot))
+		return -EPIPE;
+	if (recv(spaces->order, &pid, sizeof(pid), MSG_WAITALL) != sizeof(pid))
+		return -EPIPE;
+	if (pid < 0)
+		return (int)pid;
+	spaces->pid[slot] = (pid_t)pid;
+	return 0;
+}
+
+void spaces_kick(const struct spaces *spaces, unsigned slot)
+{
+	if (slot < STUB_SLOTS && spaces->pid[slot])
+		kill(spaces->pid[slot], STUB_KICK_SIGNAL);
+}
+
+int spaces_forget(struct spaces *spaces, pid_t pid)
+{
+	unsigned i;
+
+	if (pid == spaces->zygote) {
+		spaces->zygote = 0;
+		return STUB_SLOTS;
+	}
+	for (i = 0; i < STUB_SLOTS; i++) {
+		if (spaces->pid[i] == pid) {
+			spaces->pid[i] = 0;
+			return (int)i;
+		}
+	}
+	return -1;
+}
+
+static void end(pid_t *pid)
+{
+	if (*pid > 0) {
+		while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	*pid = 0;
+}
+
+void spaces_destroy(struct spaces *spaces)
+{
+	unsigned i;
+
+	/* All are told before any is waited for: they end side by side. */
+	if (spaces->zygote)
+		kill(spaces->zygote, SIGKILL);
+	for (i = 0; i < STUB_SLOTS; i++)
+		if (spaces->pid[i])
+			kill(spaces->pid[i], SIGKILL);
+	end(&spaces->zygote);
+	for (i = 0; i < STUB_SLOTS; i++)
+		end(&spaces->pid[i]);
+	if (spaces->order >= 0)
+		close(spaces->order);
+	spaces->order = -1;
+}

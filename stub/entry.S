@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where C cannot go: the way from a host signal into the guest kernel, the way
+ * back to guest user mode, hypercalls and the change of space.
+ *
+ * Three sequences are restartable. Each tests for a pending event and then
+ * leaves the stub; a signal that arrives in between would be lost until the next
+ * trap. So the signal handler, when it finds RIP inside one, moves RIP back to
+ * its start (trap.c), and the test is made again.
+ */
+#include "abi/space.h"
+
+#define VCPU(field) (LUCID_VCPU_ADDR + LUCID_VCPU_##field)
+#define PRIVATE(field) (stub_private + PRIV_##field)(%rip)
+#define FRAME(field) LUCID_FRAME_##field(%rsp)
+
+#define KERNEL_FLAGS_IF 0x200
+
+	/* stub_private: STUB_PRIVATE_ADDR, by the linker script */
+	.set stub_shared, STUB_SHARED_ADDR
+	.set stub_stack_top, STUB_STACK_ADDR + STUB_STACK_SIZE
+
+	/* The image's head, struct stub_header. */
+	.section .head, "a"
+	.quad	LUCID_MAGIC
+	.quad	LUCID_ABI_VERSION
+	.quad	stub_zygote
+	.quad	stub_signal_entry
+	.quad	stub_signal_entry_pku
+	.quad	stub_restorer
+	.quad	stub_return		/* LUCID_HC_RETURN */
+	.quad	call_set_cr3
+	.quad	call_flush
+	.quad	call_flush_kernel
+	.quad	call_premap
+	.quad	call_halt
+	.quad	stub_tail_start		/* LUCID_HC_EVENTS: the tail is all it is */
+	.quad	call_set_timer
+	.quad	call_notify
+	.quad	call_monitor
+	.quad	call_protect
+	.quad	call_wrprotect
+
+	.text
+
+/*
+ * Host signal handlers: rdi = signal, rsi = siginfo, rdx = ucontext, on the
+ * signal stack. With protection keys the host enters with every key but 0
+ * denied, so no stack before WRPKRU.
+ */
+	.globl stub_signal_entry, stub_signal_entry_pku, stub_signal_entered
+stub_signal_entry_pku:
+	mov	%rdx, %r8
+	xor	%eax, %eax
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	wrpkru
+	mov	%r8, %rdx
+	/*
+	 * A program that jumped here by accident has the kernel's rights now. This is no
+	 * wall, it can execute WRPKRU itself; but it does not take the machine with it.
+	 */
+	lea	8(%rsp), %rax
+	cmp	%rax, %rdx
+	jne	stub_restorer
+	lea	stub_restorer(%rip), %rax
+	cmp	%rax, (%rsp)
+	jne	stub_restorer
+stub_signal_entry:
+	/* The host clears DF and TF alone: AC and NT would be the guest kernel's trouble. */
+	pushq	$2
+	popfq
+	/*
+	 * Which mode was it? A kick up to here puts the answer back: stub_trap(). It is
+	 * this space's own byte: a late kick may find us waiting while another one runs.
+	 */
+	movzbl	PRIVATE(MODE), %ecx
+	movb	$LUCID_MODE_KERNEL, PRIVATE(MODE)
+stub_signal_entered:
+	call	stub_signal
+	ud2
+
+/* Never returned to: every handler leaves by one of the ways below. */
+	.globl stub_restorer
+stub_restorer:
+	ud2
+
+/*
+ * rdi = ucontext on the signal stack, esi = the mode to go back to. With user mode
+ * told, the handler of another kick would take us for user mode. So that is done here
+ * at the last moment, and here such a kick makes it be done again.
+ */
+	.globl stub_sigreturn, stub_again_start, stub_again_end
+stub_sigreturn:
+	mov	%rdi, %rsp
+	mov	$15, %eax
+stub_again_start:
+	movb	%sil, PRIVATE(MODE)
+	syscall
+stub_again_end:
+	ud2
+
+/*
+ * Back to the guest kernel after a fill, unless an event is pending.
+ * rdi = ucontext; rsp alone carries it inside the restartable part.
+ */
+	.globl stub_resume_kernel, stub_resume_start, stub_resume_end
+stub_resume_kernel:
+	mov	%rdi, %rsp
+stub_resume_start:
+	cmpq	$0, VCPU(PENDING)
+	je	1f
+	cmpb	$0, VCPU(VIF)
+	jne	2f
+1:	mov	$15, %eax
+	syscall
+stub_resume_end:
+	ud2
+2:	mov	%rsp, %rdi
+	sub	$64, %rsp
+	call	stub_deliver_kernel
+	ud2
+
+/* rdi = frame, rsi = error code, rdx = vector. The frame is the stack. */
+	.globl stub_enter
+stub_enter:
+	mov	%rdi, %rsp
+	jmp	*VCPU(ENTRY)
+
+/* rdi = guest's entry: starts the first vCPU with the address of struct lucid_info. */
+	.globl stub_start
+stub_start:
+	mov	%rdi, %rax
+	mov	$LUCID_INFO_ADDR, %edi
+	xor	%esp, %esp
+	jmp	*%rax
+
+/* rsp = frame: loads all but rax, rcx, rdx and the iret frame, which rsp points to then. */
+.macro POP_FRAME
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	mov	(LUCID_FRAME_RDI - LUCID_FRAME_RAX)(%rsp), %rdi
+	mov	(LUCID_FRAME_RSI - LUCID_FRAME_RAX)(%rsp), %rsi
+	lea	PRIVATE(EXIT_RAX), %rsp
+.endm
+
+/* rdi = frame */
+	.globl stub_leave
+stub_leave:
+	mov	%rdi, %rsp
+	/* fall through */
+
+/*
+ * LUCID_HC_RETURN: rsp = struct lucid_frame. Loads all registers from it and
+ * goes to the mode its cs tells. Nothing before the last instruction changes the
+ * frame, and RET_FRAME remembers where it is: that makes it restartable.
+ */
+	.globl stub_return
+stub_return:
+	mov	%rsp, VCPU(RET_FRAME)
+	.globl stub_return_start, stub_return_restart, stub_return_end
+stub_return_start:
+	/* The words that are popped last wait where user mode's PKRU can read. */
+	mov	FRAME(RAX), %rax
+	mov	FRAME(RCX), %rcx
+	mov	FRAME(RDX), %rdx
+	mov	%rax, PRIVATE(EXIT_RAX)
+	mov	%rcx, PRIVATE(EXIT_RCX)
+	mov	%rdx, PRIVATE(EXIT_RDX)
+	mov	FRAME(RIP), %rax
+	mov	FRAME(RFLAGS), %rcx
+	mov	FRAME(RSP), %rdx
+	mov	%rax, PRIVATE(EXIT_RIP)
+	mov	%rcx, PRIVATE(EXIT_RFLAGS)
+	mov	%rdx, PRIVATE(EXIT_RSP)
+	testb	$3, FRAME(CS)
+	jz	.Lto_kernel
+
+	cmpq	$0, VCPU(PENDING)
+	jne	.Levent_user
+	mov	VCPU(USER_GS), %rax
+	wrgsbase %rax
+	movb	$LUCID_MODE_USER, VCPU(MODE)
+	movb	$LUCID_MODE_USER, PRIVATE(MODE)
+	movb	$1, PRIVATE(SELECTOR)
+	mov	PRIVATE(PKRU), %eax
+	POP_FRAME
+	test	%eax, %eax
+	jz	.Lpop
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	wrpkru
+.Lpop:	pop	%rax
+	pop	%rcx
+	pop	%rdx
+	iretq
+
+.Lto_kernel:
+	testl	$KERNEL_FLAGS_IF, %ecx
+	setnz	VCPU(VIF)
+	jz	1f
+	cmpq	$0, VCPU(PENDING)
+	jne	.Levent_kernel
+1:	POP_FRAME
+	jmp	.Lpop
+stub_return_end:
+
+/* The signal handler comes here with the kernel's mode and selector set. */
+stub_return_restart:
+	mov	PRIVATE(PKRU), %eax
+	test	%eax, %eax
+	jz	1f
+	xor	%eax, %eax
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	wrpkru
+1:	mov	VCPU(RET_FRAME), %rsp
+	jmp	stub_return_start
+
+/* An event came before the exit: take it on the same frame, as if right after. */
+.Levent_user:
+	mov	VCPU(KERNEL_GS), %rax
+	wrgsbase %rax
+.Levent_kernel:
+	movb	$0, VCPU(VIF)
+	mov	%rsp, %rdi
+	xor	%esi, %esi
+	mov	$LUCID_VEC_EVENT, %edx
+	jmp	*VCPU(ENTRY)
+
+/*
+ * Hypercalls: called as C functions by the guest kernel. The tail delivers an
+ * event that arrived meanwhile, as an interrupt at the return address.
+ */
+.macro HYPERCALL name
+call_\name:
+	call	hypercall_\name
+	jmp	stub_tail_start
+.endm
+	HYPERCALL set_cr3
+	HYPERCALL flush
+	HYPERCALL flush_kernel
+	HYPERCALL premap
+	HYPERCALL halt
+	HYPERCALL set_timer
+	HYPERCALL notify
+	HYPERCALL monitor
+	HYPERCALL protect
+	HYPERCALL wrprotect
+
+	.globl stub_tail_start, stub_tail_end
+stub_tail_start:
+	cmpq	$0, VCPU(PENDING)
+	jne	1f
+	ret
+1:	cmpb	$0, VCPU(VIF)
+	jne	2f
+	ret
+stub_tail_end:
+2:	movb	$0, VCPU(VIF)
+	mov	(%rsp), %rcx
+	lea	8(%rsp), %rdx
+	sub	$LUCID_TRAP_GAP, %rsp
+	and	$-16, %rsp
+	pushq	$LUCID_KERNEL_SS
+	push	%rdx
+	pushfq
+	orq	$KERNEL_FLAGS_IF, (%rsp)
+	pushq	$LUCID_KERNEL_CS
+	push	%rcx
+	pushq	$-1
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	push	%rax
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	mov	%rsp, %rdi
+	xor	%esi, %esi
+	mov	$LUCID_VEC_EVENT, %edx
+	jmp	*VCPU(ENTRY)
+
+/*
+ * void stub_switch(unsigned slot, unsigned leave_as): leaves what the guest
+ * kernel has in registers in the shared page and passes the baton. XSAVEC rather
+ * than XSAVEOPT: its modified-optimization would confuse two spaces that use one
+ * linear address.
+ */
+	.globl stub_switch
+stub_switch:
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	movabs	$stub_shared, %rbx
+	mov	%rsp, SHARED_RSP(%rbx)
+	rdfsbase %rax
+	mov	%rax, SHARED_FS(%rbx)
+	mov	SHARED_XCR0(%rbx), %eax
+	mov	SHARED_XCR0+4(%rbx), %edx
+	cmpl	$0, PRIVATE(XSAVEC)
+	je	1f
+	xsavec64 SHARED_XSAVE(%rbx)
+	jmp	2f
+1:	xsave64	SHARED_XSAVE(%rbx)
+2:	movabs	$stub_stack_top, %rsp
+	call	space_pass
+	ud2
+
+/* The other end of it, in the space that was given the baton. */
+	.globl stub_switched
+stub_switched:
+	movabs	$stub_shared, %rbx
+	mov	VCPU(KERNEL_GS), %rax
+	wrgsbase %rax
+	mov	SHARED_FS(%rbx), %rax
+	wrfsbase %rax
+	mov	SHARED_XCR0(%rbx), %eax
+	mov	SHARED_XCR0+4(%rbx), %edx
+	xrstor64 SHARED_XSAVE(%rbx)
+	mov	SHARED_RSP(%rbx), %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	ret
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TLB fill: what hardware does on a miss, with the host's mmap as the TLB. A fill
+ * takes the whole contiguous run around the address, since a host mapping costs
+ * the same for one page as for many.
+ */
+#include <sys/mman.h>
+
+#include "stub/stub.h"
+#include "stub/sys.h"
+#include "stub/walk.h"
+
+/*
+ * The host limits a process to 65,530 mappings by default. A fill may split one
+ * mapping in two beside adding its own.
+ */
+#define MAPS_LIMIT 60000
+
+/* Runs up to this long are populated at once; of longer ones the host faults in what is touched. */
+#define POPULATE_MAX (32 * PAGE_SIZE)
+#define RUN_MAX 256
+
+static const struct walk_ram *guest_ram(struct walk_ram *ram)
+{
+	ram->base = (unsigned char *)LUCID_DIRECT_BASE;
+	ram->size = info->ram_size;
+	return ram;
+}
+
+static bool fillable(uint64_t addr)
+{
+	if (addr >= LUCID_USER_BASE && addr < LUCID_USER_END)
+		return addr < LUCID_IMAGE_BASE || addr >= LUCID_WINDOW_END;
+	return addr >= LUCID_KERNEL_BASE && addr < LUCID_KERNEL_END;
+}
+
+/* Cuts a run to what can be mapped; false: addr itself cannot. */
+static bool clip(struct run *run, uint64_t addr, uint64_t ram_size)
+{
+	if (run->va < LUCID_USER_BASE) {
+		uint64_t cut = LUCID_USER_BASE - run->va;
+
+		if (cut >= run->size)
+			return false;
+		run->va += cut;
+		run->pa += cut;
+		run->size -= cut;
+	}
+	if (run->pa >= ram_size)
+		return false;
+	if (run->size > ram_size - run->pa)
+		run->size = ram_size - run->pa;
+	return addr - run->va < run->size;
+}
+
+static long map_once(const struct run *run, unsigned prot)
+{
+	unsigned flags = MAP_SHARED | MAP_FIXED;
+	long ret;
+
+	if (run->size <= POPULATE_MAX)
+		flags |= MAP_POPULATE;
+	ret = sys6(
+		__NR_mmap, (long)run->va, (long)run->size, prot, flags, STUB_FD_RAM, (long)run->pa);
+	if (ret < 0)
+		return ret;
+	if (!run->user && priv->key_kernel)
+		return sys4(
+			__NR_pkey_mprotect, (long)run->va, (long)run->size, prot, priv->key_kernel);
+	return 0;
+}
+
+/* Remembers what hypercall_wrprotect() will have to change. */
+static void note_writable(struct stub_slot *slot, const struct run *run)
+{
+	if (slot->writable < STUB_RUNS)
+		slot->run[slot->writable] = (struct stub_run){run->va, run->size | run->exec};
+	if (slot->writable <= STUB_RUNS)
+		slot->writable++;
+}
+
+static bool map_run(const struct run *run)
+{
+	struct stub_slot *slot = &shared->slot[priv->slot];
+	unsigned prot = PROT_READ | (run->write ? PROT_WRITE : 0) | (run->exec ? PROT_EXEC : 0);
+	long ret;
+
+	if (slot->maps >= MAPS_LIMIT)
+		flush_everything();
+	ret = map_once(run, prot);
+	if (ret == -12) { /* ENOMEM: flushes have split mappings, or the host's limit is lower */
+		flush_everything();
+		ret = map_once(run, prot);
+	}
+	if (ret == -12)
+		stub_crash(CRASH_HOST, 0, run->va, 12);
+	slot->maps += 2;
+	if (run->write && run->user)
+		note_writable(slot, run);
+	vcpu->count_fill++;
+	vcpu->count_fill_pages += run->size >> PAGE_SHIFT;
+	/* EPERM: below the host's mmap_min_addr. The guest gets a fault instead. */
+	return ret == 0;
+}
+
+bool tlb_fill(uint64_t addr, unsigned access, bool *present)
+{
+	struct walk_ram ram;
+	struct walk w;
+	struct run run;
+	uint64_t entry, *leaf;
+
+	*present = false;
+	do {
+		uint64_t rights, mark = PTE_A;
+
+		if (!walk_find(guest_ram(&ram), vcpu->cr3, addr, &w))
+			return false;
+		leaf = &w.table[w.index];
+		entry = __atomic_load_n(leaf, __ATOMIC_RELAXED);
+		if (!(entry & PTE_P))
+			return false;
+		*present = true;
+		rights = walk_rights(entry | PTE_D, w.limits);
+		if ((access & PF_WRITE) && !(rights & PTE_W))
+			return false;
+		if ((access & PF_USER) && !(rights & PTE_U))
+			return false;
+		if ((access & PF_EXEC) && (rights & PTE_NX))
+			return false;
+		if (access & PF_WRITE)
+			mark |= PTE_D;
+		if (walk_mark(leaf, entry, mark)) {
+			entry |= mark;
+			break;
+		}
+	} while (1);
+	if (!fillable(addr))
+		return false;
+	walk_run(&w, entry, addr, RUN_MAX, &run);
+	return clip(&run, addr, ram.size) && map_run(&run);
+}
+
+/*
+ * LUCID_HC_PREMAP: the guest has just set the entry for addr and the access will
+ * be tried again; mapping now saves the fault. Failure is no error.
+ */
+void hypercall_premap(uint64_t addr, uint64_t write);
+void hypercall_premap(uint64_t addr, uint64_t write)
+{
+	bool present;
+
+	vcpu->count_premap++;
+	if (fillable(addr))
+		tlb_fill(addr, write ? PF_WRITE : 0, &present);
+}

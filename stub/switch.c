@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Spaces and the baton: which process runs the vCPU. The zygote makes spaces on
+ * the monitor's order; each waits on its slot's word.
+ */
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <linux/signal.h>
+
+#include "stub/stub.h"
+#include "stub/sys.h"
+
+/* A death in user mode: the guest kernel sees a #GP where it last returned to. */
+static _Noreturn void resume_fault(void)
+{
+	struct lucid_frame *frame = (struct lucid_frame *)vcpu->ret_frame;
+
+	__builtin_ia32_wrfsbase64(0);
+	__builtin_ia32_wrgsbase64(vcpu->kernel_gs);
+	vcpu->mode = LUCID_MODE_KERNEL;
+	vcpu->vif = 0;
+	stub_enter(frame, 0, LUCID_VEC_GP);
+}
+
+static _Noreturn void take_baton(struct stub_slot *me)
+{
+	unsigned resume = shared->resume;
+
+	store_release(&me->word, SLOT_HELD);
+	flush_catch_up();
+	if (me->flush)
+		flush_user_all();
+	shared->resume = RESUME_SWITCH;
+	if (resume == RESUME_START) {
+		__builtin_ia32_xrstor64(shared->xsave, (long long)shared->xcr0);
+		stub_start(shared->start);
+	}
+	if (resume == RESUME_FAULT)
+		resume_fault();
+	stub_switched();
+}
+
+_Noreturn void space_wait(void)
+{
+	struct stub_slot *me = &shared->slot[priv->slot];
+
+	for (;;) {
+		unsigned word = load_acquire(&me->word);
+
+		if (word == SLOT_RUN)
+			take_baton(me);
+		if (word == SLOT_CLEAN) {
+			flush_user_all();
+			/* The monitor's and our own view: now a spare. */
+			store_release(&me->word, SLOT_IDLE);
+			continue;
+		}
+		sys_futex_wait(&me->word, word, 0);
+	}
+}
+
+/* The second half of stub_switch(), on the stub's own stack. */
+_Noreturn void space_pass(unsigned slot, unsigned leave_as);
+_Noreturn void space_pass(unsigned slot, unsigned leave_as)
+{
+	struct stub_slot *to = &shared->slot[slot];
+
+	store_release(&shared->slot[priv->slot].word, leave_as);
+	store_release(&shared->current, slot);
+	store_release(&to->word, SLOT_RUN);
+	sys_futex_wake(&to->word);
+	space_wait();
+}
+
+/* Sees to it that slot has a process. */
+static void require(unsigned slot)
+{
+	struct stub_slot *s = &shared->slot[slot];
+
+	if (load_acquire(&s->word) != SLOT_ABSENT)
+		return;
+	s->maps = 0;
+	s->flush = 0;
+	s->writable = 0;
+	if (monitor_call(STUB_MC_SPACE, slot, 0, 0, 0, 0) != 0)
+		stub_crash(CRASH_MONITOR, 0, slot, 0);
+}
+
+/* A slot that no ASID uses and that is clean; STUB_SLOTS if there is none. */
+static unsigned find_spare(void)
+{
+	bool used[STUB_SLOTS] = {false};
+	unsigned i;
+
+	for (i = 0; i < LUCID_ASIDS; i++)
+		if (shared->asid_slot[i] < STUB_SLOTS)
+			used[shared->asid_slot[i]] = true;
+	for (i = 0; i < STUB_SLOTS; i++) {
+		unsigned word = load_acquire(&shared->slot[i].word);
+
+		if (!used[i] && (word == SLOT_IDLE || word == SLOT_ABSENT))
+			return i;
+	}
+	return STUB_SLOTS;
+}
+
+bool switch_retire(void)
+{
+	unsigned asid = (unsigned)(vcpu->cr3 & LUCID_CR3_ASID_MASK);
+	unsigned spare = find_spare();
+
+	if (spare == STUB_SLOTS)
+		return false;
+	require(spare);
+	vcpu->count_retire++;
+	shared->asid_slot[asid] = spare;
+	stub_switch(spare, SLOT_CLEAN);
+	return true;
+}
+
+/* A new address space takes over an ASID whose space is full of the old one's pages. */
+static unsigned retire_other(unsigned asid, unsigned slot)
+{
+	unsigned spare = find_spare(), idle = SLOT_IDLE;
+
+	/* The monitor may take the old one for dead at any time. */
+	if (spare == STUB_SLOTS || !__atomic_compare_exchange_n(&shared->slot[slot].word, &idle,
+					   SLOT_CLEAN, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		return slot;
+	vcpu->count_retire++;
+	shared->asid_slot[asid] = spare;
+	sys_futex_wake(&shared->slot[slot].word);
+	return spare;
+}
+
+#define RETIRE_OTHER_MAPS 32
+
+void hypercall_set_cr3(uint64_t cr3);
+void hypercall_set_cr3(uint64_t cr3)
+{
+	unsigned asid = (unsigned)(cr3 & LUCID_CR3_ASID_MASK);
+	bool flush = !(cr3 & LUCID_CR3_NOFLUSH);
+	unsigned slot;
+
+	if (asid >= LUCID_ASIDS || shared->asid_slot[asid] >= STUB_SLOTS)
+		stub_crash(CRASH_BAD_ASID, (uint64_t)__builtin_return_address(0), cr3, 0);
+	vcpu->cr3 = cr3 & ~LUCID_CR3_NOFLUSH;
+	slot = shared->asid_slot[asid];
+	if (slot == priv->slot) {
+		if (flush)
+			flush_user_all();
+		return;
+	}
+	if (flush && shared->slot[slot].maps >= RETIRE_OTHER_MAPS &&
+		load_acquire(&shared->slot[slot].word) == SLOT_IDLE)
+		slot = retire_other(asid, slot);
+	require(slot);
+	if (flush && shared->slot[slot].maps)
+		shared->slot[slot].flush = 1;
+	vcpu->count_switch++;
+	stub_switch(slot, SLOT_IDLE);
+}
+
+/*
+ * A new space, on the zygote's stack copy: dies with the monitor, traps user
+ * system calls, and is confined from here on.
+ */
+static _Noreturn void space_main(unsigned slot)
+{
+	struct {
+		unsigned short len;
+		const void *filter;
+	} program = {priv->filter_len, priv->filter};
+
+	sys3(__NR_close, STUB_FD_ZYGOTE, 0, 0);
+	sys3(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0);
+	if (sys3(__NR_getppid, 0, 0, 0) != (long)priv->monitor)
+		sys3(__NR_exit_group, 1, 0, 0);
+	priv->slot = slot;
+	priv->kernel_gen = shared->kernel_gen;
+	if (sys6(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0,
+		    (long)&priv->user.selector, 0) ||
+		sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program))
+		sys3(__NR_exit_group, 2, 0, 0);
+	space_wait();
+}
+
+/* What is left of the monitor in a fork of it: all between the guest's windows and the stub. */
+static void unmap_rest(void)
+{
+	static const unsigned long range[][2] = {
+		{0, LUCID_IMAGE_BASE},
+		{LUCID_WINDOW_END, LUCID_DIRECT_BASE},
+		{LUCID_DIRECT_END, LUCID_STUB_BASE},
+		{STUB_SHARED_ADDR + STUB_SHARED_SIZE, LUCID_STUB_END},
+	};
+	unsigned i;
+
+	for (i = 0; i < sizeof(range) / sizeof(range[0]); i++)
+		sys3(__NR_munmap, (long)range[i][0], (long)(range[i][1] - range[i][0]), 0);
+	for (i = 0; i < 3; i++)
+		sys3(__NR_close, i, 0, 0);
+}
+
+/* The zygote's loop: a slot number comes in, a space is made, its process id goes out. */
+_Noreturn void stub_zygote(void);
+_Noreturn void stub_zygote(void)
+{
+	unsigned slot;
+	long pid;
+
+	unmap_rest();
+	while (sys3(__NR_read, STUB_FD_ZYGOTE, (long)&slot, sizeof(slot)) == sizeof(slot)) {
+		/* The monitor's child, not ours: it reaps it, and kills what is its own. */
+		pid = sys6(__NR_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0);
+		if (pid == 0)
+			space_main(slot);
+		sys3(__NR_write, STUB_FD_ZYGOTE, (long)&pid, sizeof(pid));
+	}
+	for (;;)
+		sys3(__NR_exit_group, 0, 0, 0);
+}

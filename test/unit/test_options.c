@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* Options of `lucid run`: values, rounding, bounds, and one line for each error. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "abi/lucid.h"
+#include "cli/options.h"
+
+#define MIB (1ULL << 20)
+
+/* Splits a command line at blanks and parses it; what is said goes to said. */
+static int parse(struct options *o, const char *line, char said[512])
+{
+	static char copy[4096];
+	static char *argv[64];
+	int argc = 0, ret, fd = memfd_create("stderr", 0), old = dup(STDERR_FILENO);
+	ssize_t n;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	argv[argc] = NULL;
+	dup2(fd, STDERR_FILENO);
+	ret = options_parse(o, argc, argv);
+	fflush(stderr);
+	dup2(old, STDERR_FILENO);
+	close(old);
+	n = pread(fd, said, 511, 0);
+	said[n > 0 ? n : 0] = '\0';
+	close(fd);
+	return ret;
+}
+
+static void good(struct options *o, const char *line)
+{
+	char said[512];
+
+	assert_int_equal(parse(o, line, said), 0);
+	assert_string_equal(said, "");
+}
+
+/* One line "lucid: what; what to do" that has the word in it. */
+static void bad(const char *line, const char *word)
+{
+	struct options o;
+	char said[512];
+
+	assert_int_equal(parse(&o, line, said), -1);
+	options_free(&o);
+	assert_ptr_equal(strstr(said, "lucid: "), said);
+	assert_non_null(strstr(said, "; "));
+	assert_non_null(strstr(said, word));
+	assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
+}
+
+static void defaults(void **state)
+{
+	struct options o;
+
+	(void)state;
+	good(&o, "run");
+	assert_int_equal(o.vm.memory, 512 * MIB);
+	assert_int_equal(o.vm.cpus, 1);
+	assert_int_equal(o.vm.disks, 0);
+	assert_int_equal(o.vm.timeout, 0);
+	assert_null(o.vm.command.argv[0]);
+	assert_null(o.vm.command.env[0]);
+	assert_null(o.rootfs);
+	assert_null(o.vm.console);
+	options_free(&o);
+}
+
+static void command_after_options(void **state)
+{
+	struct options o;
+
+	(void)state;
+	good(&o, "run --cpus 1 ls --memory -la");
+	assert_string_equal(o.vm.command.argv[0], "ls");
+	assert_string_equal(o.vm.command.argv[1], "--memory");
+	assert_string_equal(o.vm.command.argv[2], "-la");
+	assert_null(o.vm.command.argv[3]);
+	options_free(&o);
+	good(&o, "run -- --odd");
+	assert_string_equal(o.vm.command.argv[0], "--odd");
+	options_free(&o);
+}
+
+static void memory(void **state)
+{
+	static const struct {
+		const char *arg;
+		uint64_t bytes;
+	} cases[] = {
+		{"run --memory 64M", 64 * MIB},
+		{"run --memory 65M", 66 * MIB}, /* up to 2 MiB */
+		{"run --memory 1g", 1024 * MIB},
+		{"run --memory=65537K", 66 * MIB},
+		{"run --memory 67108865", 66 * MIB},
+		{"run --memory 8191G", 8191 * 1024 * MIB},
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		good(&o, cases[i].arg);
+		assert_int_equal(o.vm.memory, cases[i].bytes);
+		assert_true(o.vm.memory < LUCID_DIRECT_END - LUCID_DIRECT_BASE);
+		options_free(&o);
+	}
+	bad("run --memory 63M", "at least 64M");
+	bad("run --memory 0", "at least");
+	bad("run --memory 512", "at least");
+	bad("run --memory 8192G", "at most 8191G");
+	bad("run --memory 99999999999999999999999G", "at most");
+	bad("run --memory 18446744073709551615K", "at most");
+	bad("run --memory -1", "not a size");
+	bad("run --memory 12x", "not a size");
+	bad("run --memory 1MM", "not a size");
+	bad("run --memory M", "not a size");
+	bad("run --memory=", "not a size");
+}
+
+static void machine(void **state)
+{
+	struct options o;
+
+	(void)state;
+	good(&o, "run --timeout 7 --kernel k --append a=b --console - --verbose --rootfs r --rw");
+	assert_int_equal(o.vm.timeout, 7);
+	assert_string_equal(o.vm.kernel, "k");
+	assert_string_equal(o.vm.append, "a=b");
+	assert_string_equal(o.vm.console, "-");
+	assert_string_equal(o.rootfs, "r");
+	assert_true(o.rw);
+	assert_true(o.verbose);
+	options_free(&o);
+	bad("run --cpus 2", "one CPU");
+	bad("run --cpus 0", "--cpus");
+	bad("run --cpus x", "--cpus");
+	bad("run --timeout 0", "--timeout");
+	bad("run --timeout 1.5", "--timeout");
+	bad("run --timeout 99999999999", "--timeout");
+	bad("run --rw", "--rootfs");
+}
+
+static void append_bounded(void **state)
+{
+	char line[2048] = "run --append ";
+
+	(void)state;
+	memset(line + strlen(line), 'x', 1500);
+	bad(line, "too long");
+}
+
+static void disks(void **state)
+{
+	char line[1024] = "run";
+	struct options o;
+
+	(void)state;
+	good(&o, "run --disk a --disk b,ro --disk c,rox --disk d,e,ro");
+	assert_int_equal(o.vm.disks, 4);
+	assert_string_equal(o.vm.disk[0].path, "a");
+	assert_false(o.vm.disk[0].read_only);
+	assert_string_equal(o.vm.disk[1].path, "b");
+	assert_true(o.vm.disk[1].read_only);
+	assert_string_equal(o.vm.disk[2].path, "c,rox");
+	assert_string_equal(o.vm.disk[3].path, "d,e");
+	assert_true(o.vm.disk[3].read_only);
+	options_free(&o);
+	bad("run --disk ,ro", "no path");
+	for (int i = 0; i < VM_DISKS_MAX; i++)
+		strcat(line, " --disk x");
+	bad(line, "too many");
+}
+
+static void command(void **state)
+{
+	struct options o;
+
+	(void)state;
+	good(&o, "run --env A=1 --env B= --workdir /w --user 5 --hostname a-b.c x");
+	assert_string_equal(o.vm.command.env[0], "A=1");
+	assert_string_equal(o.vm.command.env[1], "B=");
+	assert_null(o.vm.command.env[2]);
+	assert_string_equal(o.vm.command.workdir, "/w");
+	assert_string_equal(o.vm.command.hostname, "a-b.c");
+	assert_int_equal(o.vm.command.uid, 5);
+	assert_int_equal(o.vm.command.gid, 5);
+	options_free(&o);
+	good(&o, "run --user 1:0");
+	assert_int_equal(o.vm.command.uid, 1);
+	assert_int_equal(o.vm.command.gid, 0);
+	options_free(&o);
+	bad("run --env A", "NAME=VALUE");
+	bad("run --env =x", "NAME=VALUE");
+	bad("run --workdir here", "absolute");
+	bad("run --user root", "numbers");
+	bad("run --user 1:", "numbers");
+	bad("run --user 1:2:3", "numbers");
+	bad("run --user 4294967295", "numbers");
+	bad("run --hostname a_b", "host name");
+	bad("run --hostname -a", "host name");
+}
+
+static void unknown(void **state)
+{
+	struct options o;
+
+	(void)state;
+	bad("run --nonsense", "--nonsense");
+	bad("run --nonsense=5", "--nonsense;");
+	bad("run -x", "-x");
+	bad("run --cpus 1 --nonsense", "--nonsense");
+	bad("run --rw=5", "takes no argument");
+	bad("run --memory", "--memory: needs an argument");
+	good(&o, "run --help --nonsense");
+	assert_true(o.help);
+	options_free(&o);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(command_after_options),
+		cmocka_unit_test(memory),
+		cmocka_unit_test(machine),
+		cmocka_unit_test(append_bounded),
+		cmocka_unit_test(disks),
+		cmocka_unit_test(command),
+		cmocka_unit_test(unknown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
