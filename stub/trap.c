@@ -18,7 +18,6 @@
 #define RFLAGS_TF 0x100ul
 #define DR6_BS 0x4000ul
 #define DR6_INIT 0xffff0ff0ul
-#define PKRU_COMPONENT (1ull << 9)
 
 struct trap {
 	unsigned vector;
@@ -109,12 +108,14 @@ static struct lucid_frame *kernel_frame(const struct sigcontext_64 *r)
 
 /*
  * The host has reset the FPU for its handler; the interrupted state is in the
- * signal frame. PKRU is the stub's business.
+ * signal frame. Only what the guest has is asked for: PKRU is the stub's business,
+ * and where the CPU has AMX, whose tiles no guest has, the host's frame ends before
+ * their place while XRSTOR looks at it all the same.
  */
 static void restore_fpu(const struct sigcontext_64 *r)
 {
 	if (r->fpstate)
-		__builtin_ia32_xrstor64((void *)r->fpstate, (long long)~PKRU_COMPONENT);
+		__builtin_ia32_xrstor64((void *)r->fpstate, (long long)info->xcr0);
 }
 
 /* Signal number and code, trap number and error code: to an x86 vector. */
