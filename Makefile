@@ -14,12 +14,12 @@ DESTDIR ?=
 CC = gcc
 CFLAGS = -O2 -g
 # The shared liburing of Debian 12 leaves two of its functions out.
-LIBS = -l:liburing.a -lseccomp
+LIBS = -l:liburing.a -lseccomp -ljansson -lhttp_parser
 
 WARN = -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE= -I. $(WARN) $(CFLAGS)
 
-SRC := $(wildcard cli/*.c monitor/*.c space/*.c device/*.c base/*.c)
+SRC := $(wildcard cli/*.c monitor/*.c api/*.c space/*.c device/*.c base/*.c)
 OBJ := $(SRC:%.c=build/%.o)
 STUB_OBJ :=
 RUNTIME := build/agent.cpio build/default.cpio
@@ -78,10 +78,12 @@ install: all kernel
 	install -d $(DESTDIR)$(PREFIX)/lib/lucid
 	install -m 644 build/vmlinux $(RUNTIME) $(DESTDIR)$(PREFIX)/lib/lucid
 	install -D -m 644 man/lucid.1 $(DESTDIR)$(PREFIX)/share/man/man1/lucid.1
+	install -D -m 644 docs/openapi.yaml $(DESTDIR)$(PREFIX)/share/doc/lucid/openapi.yaml
 
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/bin/lucid $(DESTDIR)$(PREFIX)/lib/lucid
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/lucid.1
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/lucid
 
 lint:
 	@tools/lint.sh

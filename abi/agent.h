@@ -125,4 +125,39 @@ struct agent_closed {
 	uint32_t stream; /* 1 or 2 */
 };
 
+/* ---- Streams: lucid exec and lucid attach ---------------------------------- */
+
+/*
+ * One connection carries a command's three streams, in messages of the form above. The side
+ * that has the terminal is the client; the server is the agent (exec, over vsock) or the
+ * monitor (attach, on an upgraded connection of the control socket). The client speaks first:
+ *
+ *	client				server
+ *	START (exec), WINSIZE (attach)
+ *					STARTED, or ERROR
+ *	INPUT, INPUT_END, WINSIZE,
+ *	SIGNAL, CLOSED, as they come
+ *					OUTPUT, ERRORS, CREDIT, as they come
+ *					EXITED, or ERROR, which is the last
+ *
+ * Data goes in pieces of at most STREAM_DATA_MAX bytes. The client may send STREAM_WINDOW bytes of
+ *input, and then as many as CREDIT grants. That the connection ends is a hang-up: a command run by
+ * exec gets SIGHUP, an attached one goes on.
+ */
+#define STREAM_INPUT 32
+#define STREAM_INPUT_END 33
+#define STREAM_OUTPUT 34 /* stdout, or the terminal */
+#define STREAM_ERRORS 35 /* stderr */
+#define STREAM_CREDIT 36 /* struct stream_credit */
+
+#define STREAM_DATA_MAX 32768
+#define STREAM_WINDOW 65536
+
+/* The agent's port of virtio-vsock. */
+#define AGENT_VSOCK_PORT 1024
+
+struct stream_credit {
+	uint32_t bytes;
+};
+
 #endif

@@ -132,6 +132,7 @@
 #define LUCID_MC_SHUTDOWN 0 /* (LUCID_SHUTDOWN_*): does not return */
 #define LUCID_MC_CONSOLE 1 /* (): the console ring has been read when this returns */
 #define LUCID_MC_WALLCLOCK 2 /* () -> ns since 1970 (UTC) */
+#define LUCID_MC_MEMORY 3 /* (bytes available, bytes in all, 1: out of memory) -> bytes to come */
 #define LUCID_MC_DEV_ID 8 /* (dev) -> virtio device id, 0: none in this place */
 #define LUCID_MC_DEV_FEATURES 9 /* (dev) -> feature bits offered */
 #define LUCID_MC_DEV_ACCEPT 10 /* (dev, features) */
@@ -236,7 +237,7 @@ struct lucid_info {
 	unsigned long magic;
 	unsigned int version;
 	unsigned int features; /* LUCID_FEATURE_* */
-	unsigned long ram_size; /* bytes of RAM; RAM is [0, ram_size) */
+	unsigned long ram_size; /* RAM is in [0, ram_size), now or later */
 	unsigned long tsc_khz;
 	unsigned int vcpus;
 	unsigned int cpuid_count;
@@ -246,6 +247,7 @@ struct lucid_info {
 	unsigned long hypercall[LUCID_HC_TABLE];
 	struct lucid_cpuid cpuid[LUCID_CPUID_LEAVES];
 	char cmdline[LUCID_CMDLINE_MAX];
+	unsigned long boot_size; /* [0, boot_size) is there from the start */
 };
 
 /*

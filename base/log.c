@@ -13,6 +13,7 @@
 #define LINE_MAX_BYTES 1024
 
 static bool verbose;
+static int out = STDERR_FILENO;
 
 /*
  * Formats and writes one line. Part of it may come from the guest (a name, a
@@ -36,9 +37,9 @@ __attribute__((format(printf, 2, 0))) static void say(
 	}
 	line[len++] = '\n';
 
-	/* Nobody is left to tell when stderr itself fails. */
+	/* Nobody is left to tell when that fails. */
 	for (size_t done = 0; done < len;) {
-		ssize_t w = write(STDERR_FILENO, line + done, len - done);
+		ssize_t w = write(out, line + done, len - done);
 		if (w < 0 && errno == EINTR)
 			continue;
 		if (w <= 0)
@@ -75,6 +76,11 @@ void log_info(const char *fmt, ...)
 	va_start(ap, fmt);
 	say("", fmt, ap);
 	va_end(ap);
+}
+
+void log_set_fd(int fd)
+{
+	out = fd;
 }
 
 void log_set_verbose(int on)

@@ -12,6 +12,9 @@ void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same for a warning: "lucid: warning: ". */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Lines go to fd instead of stderr from now on. */
+void log_set_fd(int fd);
+
 /* Prints only after log_verbose(1). */
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_set_verbose(int on);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/ram.h"
@@ -91,6 +92,13 @@ void ram_destroy(struct ram *ram)
 	if (ram->fd >= 0)
 		close(ram->fd);
 	*ram = (struct ram){.fd = -1};
+}
+
+uint64_t ram_committed(const struct ram *ram)
+{
+	struct stat st;
+
+	return fstat(ram->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
 void *ram_range(const struct ram *ram, uint64_t pa, size_t n)

@@ -23,6 +23,9 @@ struct ram {
 int ram_create(struct ram *ram, uint64_t size);
 void ram_destroy(struct ram *ram);
 
+/* Bytes of it that the host has committed. */
+uint64_t ram_committed(const struct ram *ram);
+
 /* Copies n bytes at guest physical pa. false if any of it is outside RAM. */
 bool ram_read(const struct ram *ram, uint64_t pa, void *dst, size_t n);
 bool ram_write(const struct ram *ram, uint64_t pa, const void *src, size_t n);

@@ -3,7 +3,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
-#define LUCID_VERSION "0.1.0"
+#include "base/version.h"
 
 struct verb {
 	const char *name;
@@ -14,6 +14,14 @@ struct verb {
 };
 
 extern const struct verb verb_run;
+extern const struct verb verb_ps;
+extern const struct verb verb_inspect;
+extern const struct verb verb_stats;
+extern const struct verb verb_top;
+extern const struct verb verb_logs;
+extern const struct verb verb_attach;
+extern const struct verb verb_stop;
+extern const struct verb verb_kill;
 extern const struct verb verb_help;
 extern const struct verb verb_version;
 

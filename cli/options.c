@@ -34,6 +34,9 @@ enum {
 	OPT_USER,
 	OPT_HOSTNAME,
 	OPT_CONSOLE,
+	OPT_NAME,
+	OPT_DETACH,
+	OPT_TTY,
 	OPT_VERBOSE,
 	OPT_TIMEOUT,
 	OPT_HELP,
@@ -52,6 +55,9 @@ static const struct option long_options[] = {
 	{"user", required_argument, NULL, OPT_USER},
 	{"hostname", required_argument, NULL, OPT_HOSTNAME},
 	{"console", required_argument, NULL, OPT_CONSOLE},
+	{"name", required_argument, NULL, OPT_NAME},
+	{"detach", no_argument, NULL, OPT_DETACH},
+	{"tty", no_argument, NULL, OPT_TTY},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -269,6 +275,20 @@ static int parse_option(struct options *o, int opt, char *arg)
 		return parse_hostname(o, arg);
 	case OPT_CONSOLE:
 		return parse_path(&o->vm.console, "console", arg);
+	case OPT_NAME:
+		o->name = arg;
+		if (rundir_name_valid(arg))
+			return 0;
+		log_error("--name %s: not a name; give up to %d letters, digits, . _ and -, a "
+			  "letter or digit first",
+			arg, RUNDIR_NAME_MAX);
+		return -1;
+	case OPT_DETACH:
+		o->detach = true;
+		return 0;
+	case OPT_TTY:
+		o->vm.command.tty = true;
+		return 0;
 	case OPT_VERBOSE:
 		o->verbose = true;
 		return 0;
@@ -322,6 +342,10 @@ int options_parse(struct options *o, int argc, char **argv)
 			return -1;
 	}
 	o->vm.command.argv = argv + optind;
+	if (o->vm.command.tty && !o->detach) {
+		log_error("--tty: a terminal for `lucid attach`; give --detach with it");
+		return -1;
+	}
 	if (o->rw && !o->rootfs) {
 		log_error("--rw: there is no root to write to; give --rootfs IMAGE with it");
 		return -1;

@@ -11,6 +11,8 @@ struct options {
 	struct vm_config vm; /* but for the files that Lucid brings along */
 	const char *rootfs; /* NULL: the default root */
 	bool rw;
+	const char *name; /* of the machine; NULL: one is made up */
+	bool detach;
 	bool verbose;
 	bool help; /* nothing else was looked at */
 };

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/detach.h"
 #include "cli/files.h"
 #include "cli/options.h"
 #include "monitor/image.h"
@@ -36,6 +37,11 @@ static const char help[] =
 	"  --workdir DIR       the directory it starts in\n"
 	"  --user UID[:GID]    the user it runs as (default 0)\n"
 	"  --hostname NAME     host name of the guest (default lucid)\n"
+	"\n"
+	"Control (see also `lucid help ps`, exec, stop):\n"
+	"  --name NAME         the machine's name (default vm-NUMBER)\n"
+	"  --detach            go on in the background; output goes to `lucid logs`\n"
+	"  --tty               with --detach: give the command a terminal\n"
 	"\n"
 	"Kernel:\n"
 	"  --kernel FILE       another guest kernel\n"
@@ -84,6 +90,21 @@ static char **env_with_term(char **env, char *term, size_t size)
 	return all;
 }
 
+/* Without a runtime directory a machine that nobody has named has no name. */
+static int run_named(struct vm_config vm, const char *name)
+{
+	struct rundir_claim claim;
+	int status;
+
+	if (rundir_claim(&claim, name, name) == 0)
+		vm.claim = &claim;
+	else if (name)
+		return EXIT_LUCID;
+	status = vm_run(&vm);
+	rundir_release(&claim);
+	return status;
+}
+
 static int run(const struct options *o)
 {
 	char kernel[PATH_MAX], agent[PATH_MAX], root[PATH_MAX], term[128];
@@ -106,13 +127,14 @@ static int run(const struct options *o)
 			return EXIT_LUCID;
 		vm.initrd[vm.initrds++] = root;
 	}
-	vm.command.tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	if (!o->detach)
+		vm.command.tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	if (vm.command.tty)
 		env = env_with_term(vm.command.env, term, sizeof(term));
 	if (env)
 		vm.command.env = env;
 	if (prepare_root(o, &vm, &image) == 0)
-		status = vm_run(&vm);
+		status = o->detach ? detach_run(vm, o->name) : run_named(vm, o->name);
 	image_release(&image);
 	free(env);
 	return status;

@@ -37,6 +37,12 @@ static const int allowed[] = {
 	SCMP_SYS(lseek),
 	SCMP_SYS(fstat),
 	SCMP_SYS(newfstatat),
+	/* control socket, log */
+	SCMP_SYS(accept4),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(geteuid),
+	SCMP_SYS(ftruncate),
 	/* spaces */
 	SCMP_SYS(futex),
 	SCMP_SYS(kill),
@@ -61,6 +67,7 @@ static const int allowed[] = {
 	SCMP_SYS(gettid),
 	SCMP_SYS(tgkill),
 	SCMP_SYS(unlink),
+	SCMP_SYS(rmdir),
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
 };

@@ -24,7 +24,17 @@ enum machine_end {
 	END_KILLED, /* by a second SIGTERM, a session error, or the like; reported */
 };
 
+/* What the monitor itself counts. */
+enum {
+	COUNT_CALLS, /* monitor calls */
+	COUNT_DOORBELLS,
+	COUNT_SPACES, /* processes made */
+	MACHINE_COUNTS,
+};
+
 struct session;
+struct relay;
+struct api_server;
 
 struct machine {
 	const struct vm_config *config;
@@ -44,6 +54,12 @@ struct machine {
 	unsigned lost_batons; /* spaces that died before they had taken the baton */
 	uint64_t begun; /* when it was begun, CLOCK_MONOTONIC in ns */
 	int status; /* exit status so far, -1: none */
+	bool stopping; /* somebody asked it to power off */
+	struct relay *relay; /* of a detached machine, else NULL */
+	struct api_server *api; /* NULL: it has no name */
+	int64_t started; /* wall clock, seconds */
+	uint64_t dead_ns[2]; /* CPU time of spaces that have ended: user's, system's */
+	uint64_t counts[MACHINE_COUNTS];
 };
 
 /* Stops the loop; the first reason stays. */
@@ -71,6 +87,19 @@ void console_ring_drain(struct machine *m);
 /* Prints the last lines to stderr: the guest's own account of its end. */
 void console_ring_tail(const struct machine *m);
 void console_ring_close(struct machine *m);
+
+/* ---- api.c ------------------------------------------------------------------ */
+
+/* Opens the control socket of a machine with a name. 0 or -1, reported. */
+int machine_api_open(struct machine *m);
+void machine_api_close(struct machine *m);
+
+/* ---- vm.c ------------------------------------------------------------------- */
+
+/* Asks the guest to power off, as the first SIGTERM does; it is killed if it does not. */
+void machine_power_off(struct machine *m);
+/* Ends it at once, whatever it does. */
+void machine_kill(struct machine *m);
 
 /* ---- confine.c ------------------------------------------------------------------ */
 

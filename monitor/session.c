@@ -66,6 +66,8 @@ struct session {
 	int status;
 	session_end_fn *on_end;
 	void *arg;
+	void (*on_started)(void *arg);
+	void *on_started_arg;
 };
 
 /* ---- The end --------------------------------------------------------------------- */
@@ -160,12 +162,17 @@ void session_shutdown(struct session *s)
 		send_message(s, AGENT_SHUTDOWN, NULL, 0);
 }
 
+void session_resize(struct session *s, const struct agent_winsize *size)
+{
+	if (s->tty && s->state == RUNNING)
+		send_message(s, AGENT_WINSIZE, size, sizeof(*size));
+}
+
 static void send_winsize(struct session *s)
 {
 	struct agent_winsize size = terminal_size(STDIN_FILENO);
 
-	if (s->tty && s->state == RUNNING)
-		send_message(s, AGENT_WINSIZE, &size, sizeof(size));
+	session_resize(s, &size);
 }
 
 static void send_closed(struct session *s, const struct stream *stream)
@@ -224,6 +231,8 @@ static void started(struct session *s)
 			send_closed(s, &s->out[i]);
 	if (s->shutdown)
 		send_message(s, AGENT_SHUTDOWN, NULL, 0);
+	if (s->on_started)
+		s->on_started(s->on_started_arg);
 	run_inlet(s);
 }
 
@@ -534,6 +543,17 @@ void session_destroy(struct session *s)
 	}
 	free(s->pending);
 	free(s);
+}
+
+void session_on_started(struct session *s, void (*fn)(void *arg), void *arg)
+{
+	s->on_started = fn;
+	s->on_started_arg = arg;
+}
+
+bool session_running(const struct session *s)
+{
+	return s->state == RUNNING;
 }
 
 uint64_t session_hello_time(const struct session *s)

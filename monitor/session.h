@@ -16,8 +16,10 @@
 #ifndef MONITOR_SESSION_H
 #define MONITOR_SESSION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/agent.h"
 #include "base/loop.h"
 #include "device/bus.h"
 #include "monitor/vm.h"
@@ -66,6 +68,15 @@ void session_shutdown(struct session *session);
 
 /* Sends a signal to the command's process group; dropped unless the command runs. */
 void session_signal(struct session *session, int signal);
+
+/* The command's terminal has this size now; no effect without one. */
+void session_resize(struct session *session, const struct agent_winsize *size);
+
+/* Calls fn once, from the loop, when the command has been executed. */
+void session_on_started(struct session *session, void (*fn)(void *arg), void *arg);
+
+/* Whether the command runs: it has started and not ended. */
+bool session_running(const struct session *session);
 
 /*
  * The guest has stopped by itself. What it has left in the queues is still written, as long as

@@ -108,6 +108,8 @@ static long dispatch(struct machine *m, unsigned nr, const uint64_t arg[5])
 		return 0;
 	case LUCID_MC_WALLCLOCK:
 		return wallclock();
+	case LUCID_MC_MEMORY:
+		return 0;
 	case STUB_MC_SPACE:
 		return space_call(m, arg[0]);
 	}
@@ -126,6 +128,7 @@ static void answer_call(struct machine *m)
 
 	for (i = 0; i < 5; i++)
 		arg[i] = load(&v->call_arg[i]);
+	m->counts[COUNT_CALLS]++;
 	ret = dispatch(m, nr, arg);
 	/* One that ends the machine is never answered. */
 	if (m->end != END_NONE)
@@ -145,6 +148,7 @@ void vcpu_doorbell(void *machine, uint32_t events)
 	(void)events;
 	if (read(m->doorbell, &count, sizeof(count)) != sizeof(count))
 		return;
+	m->counts[COUNT_DOORBELLS]++;
 	for (dev = 0; dev < LUCID_DEVICES; dev++) {
 		uint64_t queues = load(&v->notify[dev]);
 

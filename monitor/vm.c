@@ -23,6 +23,7 @@
 #include "monitor/cpu.h"
 #include "monitor/load.h"
 #include "monitor/machine.h"
+#include "monitor/relay.h"
 #include "monitor/session.h"
 
 /* How long a guest has to power itself off once it was asked to. */
@@ -69,7 +70,9 @@ static void on_timeout(void *arg, uint32_t events)
 	(void)events;
 	if (read(m->timeout, &count, sizeof(count)) != sizeof(count))
 		return;
-	if (m->status >= 0) { /* the command is over, or was told to be */
+	if (m->status >= 0 || m->stopping) { /* the command is over, or was told to be */
+		if (m->status < 0)
+			m->status = 128 + SIGKILL;
 		log_warn("the guest did not power off by itself; killed");
 		machine_stop(m, END_KILLED);
 		return;
@@ -87,13 +90,43 @@ static void on_timeout(void *arg, uint32_t events)
 	session_shutdown(m->session);
 }
 
+void machine_power_off(struct machine *m)
+{
+	if (m->stopping || m->end != END_NONE)
+		return;
+	m->stopping = true;
+	if (!session_hello_time(m->session)) { /* nobody in there to ask */
+		m->status = 128 + SIGTERM;
+		machine_stop(m, END_KILLED);
+		return;
+	}
+	set_timeout(m, GRACE_SECONDS);
+	session_shutdown(m->session);
+}
+
+void machine_kill(struct machine *m)
+{
+	if (m->end == END_NONE)
+		m->end = END_KILLED;
+	loop_stop(m->loop, 0);
+}
+
+static uint64_t timeval_ns(const struct timeval *t)
+{
+	return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_usec * 1000u;
+}
+
 static void reap(struct machine *m)
 {
+	struct rusage used;
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
+		m->dead_ns[0] += timeval_ns(&used.ru_utime);
+		m->dead_ns[1] += timeval_ns(&used.ru_stime);
 		vcpu_child(m, pid, status);
+	}
 }
 
 static void on_child(void *arg, uint32_t events)
@@ -219,6 +252,7 @@ static int set_up_info(struct machine *m)
 	info->version = LUCID_ABI_VERSION;
 	info->features = features;
 	info->ram_size = m->ram.size;
+	info->boot_size = m->config->memory;
 	info->tsc_khz = cpu_tsc_khz();
 	info->vcpus = m->config->cpus;
 	space_hypercalls(info->hypercall);
@@ -234,6 +268,24 @@ static int set_up_info(struct machine *m)
 	return 0;
 }
 
+/* A detached machine's command runs: whoever started it may go. */
+static void on_started(void *arg)
+{
+	struct machine *m = arg;
+
+	if (write(m->config->ready, "", 1) < 0)
+		log_info("nobody waits for the machine any more");
+	close(m->config->ready);
+}
+
+static int set_up_streams(struct machine *m)
+{
+	if (!m->config->log)
+		return 0;
+	m->relay = relay_create(m->loop, m->config->log);
+	return m->relay ? 0 : fail("standard streams", errno);
+}
+
 static int set_up_devices(struct machine *m)
 {
 	const struct vm_config *c = m->config;
@@ -243,10 +295,16 @@ static int set_up_devices(struct machine *m)
 	m->bus.loop = m->loop;
 	m->bus.raise = vcpu_raise;
 	m->bus.raise_arg = m;
+	if (set_up_streams(m) < 0)
+		return -1;
 	m->session = session_create(
 		&m->bus, m->loop, &c->command, c->root, c->root_fstype, on_session_end, m);
 	if (!m->session)
 		return -1;
+	if (m->relay) {
+		relay_join(m->relay, m->session);
+		session_on_started(m->session, on_started, m);
+	}
 	if (!rng_create(&m->bus))
 		return fail("random device", errno);
 	for (i = 0; i < c->disks; i++) {
@@ -285,8 +343,11 @@ static int set_up(struct machine *m)
 
 	if (set_up_process() < 0 || set_up_memory(m) < 0 || set_up_info(m) < 0 ||
 		load_images(m, &image) < 0 || set_up_descriptors(m) < 0 ||
-		set_up_spaces(m, &image) < 0 || set_up_devices(m) < 0)
+		set_up_spaces(m, &image) < 0 || set_up_devices(m) < 0 || machine_api_open(m) < 0)
 		return -1;
+	/* All paths have been opened; a daemon keeps no directory busy. */
+	if (m->config->log && chdir("/") < 0)
+		return fail("/", errno);
 	err = monitor_confine();
 	if (err)
 		return fail("seccomp", err);
@@ -306,8 +367,10 @@ static void tear_down(struct machine *m)
 {
 	/* Spaces first: nothing changes memory or rings any more while devices finish. */
 	spaces_destroy(&m->spaces);
+	machine_api_close(m);
 	if (m->session)
 		session_destroy(m->session);
+	relay_destroy(m->relay);
 	bus_destroy(&m->bus);
 	console_ring_close(m);
 	control_destroy(&m->control);
@@ -393,6 +456,7 @@ int vm_run(const struct vm_config *config)
 		.console = -1,
 		.status = -1,
 		.begun = now_ns(),
+		.started = time(NULL),
 	};
 	int status = EXIT_LUCID;
 
@@ -402,6 +466,8 @@ int vm_run(const struct vm_config *config)
 		log_boot_time(&m);
 		log_counters(m.control.vcpu);
 		status = exit_status(&m);
+		if (m.relay)
+			relay_end(m.relay, status);
 	}
 	tear_down(&m);
 	return status;

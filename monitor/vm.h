@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "api/rundir.h"
+#include "monitor/logfile.h"
+
 #define VM_DISKS_MAX 24
 #define VM_INITRDS_MAX 4
 
@@ -47,6 +50,13 @@ struct vm_config {
 	struct vm_command command;
 	const char *console; /* kernel messages: file, "-" for stderr, NULL for nowhere */
 	unsigned timeout; /* seconds, 0: none */
+	struct rundir_claim *claim; /* the machine's name; NULL: none, and no control socket */
+	/*
+	 * Of a detached machine: where its streams go, NULL: they are Lucid's own. A byte is
+	 * written to ready, and ready closed, when its command runs.
+	 */
+	struct logfile *log;
+	int ready;
 };
 
 /*

@@ -5,10 +5,11 @@
 set -euo pipefail
 
 declare -A packages=(
-	[build]="gcc libc6-dev make liburing-dev libseccomp-dev busybox-static
+	[build]="gcc libc6-dev make liburing-dev libseccomp-dev libjansson-dev libhttp-parser-dev busybox-static
 		erofs-utils fakeroot tar gzip zstd"
 	[kernel]="gcc libc6-dev make flex bison bc libelf-dev patch xz-utils"
-	[test]="libcmocka-dev e2fsprogs mmdebstrap util-linux procps"
+	[test]="libcmocka-dev e2fsprogs mmdebstrap util-linux procps
+		python3 python3-jsonschema python3-yaml"
 	[lint]="clang-format clang-tidy cppcheck shellcheck"
 )
 

@@ -18,7 +18,7 @@
 
 static char * __init memory_setup(void)
 {
-	e820__range_add(0, lucid_info->ram_size, E820_TYPE_RAM);
+	e820__range_add(0, lucid_info->boot_size, E820_TYPE_RAM);
 	return "Lucid";
 }
 

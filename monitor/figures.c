@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Figures of a machine: one table, written as JSON or as text. What comes from pages that the
+ * guest can write may be anything; it is only shown.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "monitor/figures.h"
+
+enum kind {
+	COUNTER,
+	GAUGE,
+};
+
+struct figure {
+	const char *name, *help;
+	enum kind kind;
+	bool seconds; /* value is nanoseconds, shown as seconds */
+	uint64_t value;
+};
+
+#define FIGURES_MAX 48
+
+struct figures {
+	struct figure list[FIGURES_MAX];
+	unsigned count;
+};
+
+static void add(
+	struct figures *f, enum kind kind, const char *name, const char *help, uint64_t value)
+{
+	if (f->count < FIGURES_MAX)
+		f->list[f->count++] = (struct figure){name, help, kind, false, value};
+}
+
+static void add_seconds(
+	struct figures *f, enum kind kind, const char *name, const char *help, uint64_t ns)
+{
+	add(f, kind, name, help, ns);
+	f->list[f->count - 1].seconds = true;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	if (clock_gettime(clock, &t) < 0)
+		return 0;
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The CPU clocks of another process: how the host's kernel numbers them. */
+#define CLOCK_ALL 0
+#define CLOCK_USER 1
+#define CLOCK_EXACT 2
+
+static clockid_t process_clock(pid_t pid, int which)
+{
+	return (clockid_t)((~(unsigned)pid << 3) | (unsigned)which);
+}
+
+/* The host counts user and system time by ticks, and their sum exactly. */
+static void add_process(pid_t pid, uint64_t ns[2])
+{
+	uint64_t all = clock_ns(process_clock(pid, CLOCK_ALL));
+	uint64_t user = clock_ns(process_clock(pid, CLOCK_USER));
+	uint64_t exact = clock_ns(process_clock(pid, CLOCK_EXACT));
+	double share = all ? (double)user / (double)all : 1;
+
+	if (share > 1)
+		share = 1;
+	ns[0] += (uint64_t)(share * (double)exact);
+	ns[1] += exact - (uint64_t)(share * (double)exact);
+}
+
+static void collect_cpu(struct figures *f, const struct machine *m)
+{
+	uint64_t ns[2] = {m->dead_ns[0], m->dead_ns[1]};
+	unsigned spaces = 0;
+
+	for (unsigned i = 0; i < STUB_SLOTS; i++) {
+		if (!m->spaces.pid[i])
+			continue;
+		add_process(m->spaces.pid[i], ns);
+		spaces++;
+	}
+	add_seconds(f, COUNTER, "cpu_guest_seconds", "CPU time of guest code", ns[0]);
+	add_seconds(f, COUNTER, "cpu_system_seconds",
+		"CPU time of the host's kernel on the guest's behalf", ns[1]);
+	add_seconds(f, COUNTER, "cpu_monitor_seconds", "CPU time of the monitor",
+		clock_ns(CLOCK_PROCESS_CPUTIME_ID));
+	add(f, GAUGE, "spaces", "Processes that the guest runs in", spaces);
+	add(f, COUNTER, "spaces_made", "Processes made for it so far", m->counts[COUNT_SPACES]);
+}
+
+static void collect_memory(struct figures *f, const struct machine *m)
+{
+	add(f, GAUGE, "memory_bytes", "Memory that the guest has been given", m->config->memory);
+	add(f, GAUGE, "memory_max_bytes", "Memory that it may have", m->ram.size);
+	add(f, GAUGE, "memory_host_bytes", "Of it, what the host has committed",
+		ram_committed(&m->ram));
+}
+
+static void collect_vcpu(struct figures *f, const struct machine *m)
+{
+	const struct lucid_vcpu *v = m->control.vcpu;
+
+	add(f, COUNTER, "syscalls", "System calls of guest programs", v->count_syscall);
+	add(f, COUNTER, "traps", "Exceptions and system calls that entered the guest's kernel",
+		v->count_trap);
+	add(f, COUNTER, "events", "Interrupts taken", v->count_event);
+	add(f, COUNTER, "halts", "Times that a vCPU went to sleep", v->count_halt);
+	add(f, COUNTER, "tlb_fills", "TLB fills", v->count_fill);
+	add(f, COUNTER, "tlb_filled_pages", "Pages that they mapped", v->count_fill_pages);
+	add(f, COUNTER, "tlb_premaps", "Pages filled before they were touched", v->count_premap);
+	add(f, COUNTER, "tlb_flushes", "TLB flushes", v->count_flush);
+	add(f, COUNTER, "tlb_evictions", "TLBs dropped because they were full", v->count_evict);
+	add(f, COUNTER, "space_switches", "Switches between processes", v->count_switch);
+	add(f, COUNTER, "spaces_retired", "Processes replaced instead of flushed", v->count_retire);
+	add(f, COUNTER, "restarts", "Exits that began again because of an interrupt",
+		v->count_rewind);
+	add(f, COUNTER, "monitor_calls", "Hypercalls that the monitor answered",
+		m->counts[COUNT_CALLS]);
+	add(f, COUNTER, "doorbells", "Times that the guest rang the monitor",
+		m->counts[COUNT_DOORBELLS]);
+}
+
+static void collect(struct figures *f, struct machine *m)
+{
+	struct timespec now;
+
+	f->count = 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	add_seconds(f, GAUGE, "uptime_seconds", "Time since the start",
+		(uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - m->begun);
+	add(f, GAUGE, "cpus", "Virtual CPUs", m->config->cpus);
+	collect_cpu(f, m);
+	collect_memory(f, m);
+	collect_vcpu(f, m);
+}
+
+json_t *figures_json(struct machine *m)
+{
+	json_t *all = json_object();
+	struct figures f;
+
+	collect(&f, m);
+	for (unsigned i = 0; i < f.count; i++) {
+		const struct figure *g = &f.list[i];
+
+		json_object_set_new(all, g->name,
+			g->seconds ? json_real((double)g->value / 1e9)
+				   : json_integer((json_int_t)g->value));
+	}
+	return all;
+}
+
+char *figures_text(struct machine *m)
+{
+	struct figures f;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	collect(&f, m);
+	for (unsigned i = 0; i < f.count; i++) {
+		const struct figure *g = &f.list[i];
+		const char *total = g->kind == COUNTER ? "_total" : "";
+
+		fprintf(out, "# HELP lucid_%s%s %s.\n# TYPE lucid_%s%s %s\n", g->name, total,
+			g->help, g->name, total, g->kind == COUNTER ? "counter" : "gauge");
+		fprintf(out, "lucid_%s%s{vm=\"%s\"} ", g->name, total, m->config->claim->name);
+		if (g->seconds)
+			fprintf(out, "%.6f\n", (double)g->value / 1e9);
+		else
+			fprintf(out, "%" PRIu64 "\n", g->value);
+	}
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Verbs on machines that run: one, and twenty at a time.
+# timeout: 300
+# as: nobody
+. "$TREE/test/system/lib.sh"
+
+start() {
+	run "$LUCID" run --detach --memory 64M --name "$@" </dev/null
+}
+
+# state NAME: what ps says of it.
+state() {
+	"$LUCID" ps "$1" | awk -v name="$1" '$1 == name { print $2 }'
+}
+
+# running COUNT: so many machines are there, and all of them run.
+running() {
+	[ "$("$LUCID" ps --quiet | wc -l)" -eq "$1" ] && [ "$("$LUCID" ps | grep -c ' running ')" -eq "$1" ]
+}
+
+said() {
+	"$LUCID" logs "$1" | grep -qx "$2"
+}
+
+is() {
+	[ "$1" = "$2" ]
+}
+
+# ---- One -----------------------------------------------------------------------
+start one -- sh -c 'echo out; echo err >&2; while read -r x; do echo "got $x"; done; exit 7'
+check 'detach' both 0 one
+check 'it runs' is "$(state one)" running
+check 'its name is taken' is "$(start one -- true; cat "$TMP/err")" \
+	'lucid: there is a machine named one already; choose another name'
+run "$LUCID" inspect --json one
+check 'inspect' out_has '"command": \['
+check 'inspect tells the size' out_has '"memory": 67108864'
+run "$LUCID" stats --json one
+check 'stats' out_has '"syscalls": [1-9]'
+run "$LUCID" stats --once one
+check 'stats as a table' out_has '^one +[0-9.]+ '
+run "$LUCID" top --once
+check 'top' out_has '^one +[0-9.]+ '
+check 'logs' soon said one out
+check 'logs have stderr too' soon said one err
+run "$LUCID" attach one <<<hello
+check 'attach passes input, output and status on' both 7 'got hello'
+check 'the end of the command is its end' soon running 0
+run "$LUCID" logs one
+check 'its log stays' out_has '^got hello$'
+for verb in inspect stop kill attach 'stats --once'; do
+	# shellcheck disable=SC2086
+	run "$LUCID" $verb one
+	check "$verb of one that is gone" bad_input
+done
+run "$LUCID" logs never
+check 'logs of one that never was' bad_input
+run "$LUCID" run --name a/b -- true
+check 'a bad name' bad_input
+run "$LUCID" stop
+check 'stop of nothing' bad_input
+
+start two -- sh -c 'trap "echo bye; exit 0" TERM; while :; do sleep 0.1; done'
+run "$LUCID" stop two
+check 'stop' both 0 ''
+check 'it is gone at once' running 0
+check 'the command was told' said two bye
+start three -- sh -c 'trap "" TERM; while :; do sleep 0.1; done'
+run "$LUCID" kill three
+check 'kill' both 0 ''
+check 'it is dead at once' running 0
+start four -- sleep 100
+pid=$("$LUCID" inspect four | awk '$1 == "pid" { print $2 }')
+kill -KILL "$pid"
+check 'no ghost of a killed monitor' soon running 0
+start four -- sleep 100
+check 'and its name is free' both 0 four
+pid=$("$LUCID" inspect four | awk '$1 == "pid" { print $2 }')
+kill -STOP "$pid"
+check 'a stuck one is shown as such' is "$(state four)" stuck
+run "$LUCID" stop four
+check 'a stuck one cannot be stopped' err_has 'four does not answer; .lucid kill four. ends it'
+run "$LUCID" kill four
+check 'but killed' both 0 ''
+
+start five -- /nonexistent
+check 'a command that is not there' status_is 127
+check 'is said' err_has 'nonexistent'
+start six --append 'rdinit=/none' -- true
+check 'a machine that does not come up' status_is 125
+check 'says why' err_has 'panicked'
+
+# The log is bounded, and its end is kept.
+start big -- sh -c 'i=0; while [ $i -lt 40 ]; do head -c 100000 /dev/zero | tr "\0" x; echo; i=$((i + 1)); done
+	echo the end'
+check 'a command that writes 4 MB' soon running 0
+check 'its log is bounded' [ "$(cat "$XDG_STATE_HOME"/lucid/big.*.log | wc -c)" -le 2097152 ]
+check 'and has the end' is "$("$LUCID" logs big | tail -n 1)" 'the end'
+
+# A terminal.
+start tty --tty -- sh -c 'tty; read -r x; sleep 0.2; stty size; echo "got $x"'
+check 'a terminal' both 0 tty
+check 'attach from a terminal' is "$(printf 'y\n' | script -qec "stty rows 30 cols 77; $LUCID attach tty" /dev/null |
+	tr -d '\r' | tail -n 1)" 'got y'
+check 'it was one' is "$("$LUCID" logs tty | grep -c /dev/pts/0)" 1
+check 'of the size of ours' is "$("$LUCID" logs tty | grep -c '30 77')" 1
+
+# ---- Twenty ----------------------------------------------------------------------
+pids=()
+for i in $(seq 20); do
+	"$LUCID" run --detach --memory 64M --name "m$i" -- sleep 1000 </dev/null >/dev/null 2>&1 &
+	pids+=($!)
+done
+failed=0
+for pid in "${pids[@]}"; do
+	wait "$pid" || failed=$((failed + 1))
+done
+check '20 at a time' is $failed 0
+check '20 are listed' running 20
+run "$LUCID" inspect --json --all
+check 'inspect of 20' is "$(grep -c '"state": "running"' "$TMP/out")" 20
+pid=$("$LUCID" inspect m7 | awk '$1 == "pid" { print $2 }')
+kill -KILL "$pid"
+check 'one is killed' soon running 19
+
+# Verbs beside each other, and kills in the middle of them.
+pids=()
+for i in $(seq 8 14); do
+	"$LUCID" inspect --json "m$i" >/dev/null 2>&1 &
+	pids+=($!)
+	"$LUCID" stats --json "m$i" >/dev/null 2>&1 &
+	pids+=($!)
+	"$LUCID" stop "m$i" >/dev/null 2>&1 &
+	pids+=($!)
+	"$LUCID" kill "m$((i + 1))" >/dev/null 2>&1 &
+	pids+=($!)
+	"$LUCID" ps >/dev/null &
+	pids+=($!)
+done
+wait "${pids[@]}"
+check 'all of these are gone, the rest answers' soon running 11
+run "$LUCID" stop --all
+check 'stop --all' both 0 ''
+check 'none is left' running 0
+finish
