@@ -53,7 +53,7 @@
 #define LUCID_VEC_MF 16
 #define LUCID_VEC_AC 17
 #define LUCID_VEC_XM 19
-#define LUCID_VEC_SYSCALL 0x100
+#define LUCID_VEC_SYSCALL 0x100 /* error code: 0 by the instruction, 1 by USER_SYSCALL */
 #define LUCID_VEC_EVENT 0x101 /* pending != 0 and interrupts enabled */
 
 /* Selectors that frames carry. Bit 0 and 1 of cs tell the mode. */
@@ -100,6 +100,7 @@
 #define LUCID_VCPU_CR2 48
 #define LUCID_VCPU_CR3 56
 #define LUCID_VCPU_RET_FRAME 64
+#define LUCID_VCPU_COUNT_SYSCALL 368
 
 /* ---- Hypercalls: functions of the stub, called through the table ------------ */
 
@@ -120,7 +121,9 @@
 #define LUCID_HC_MONITOR 9 /* (u64 nr, u64 a0..a4) -> s64: LUCID_MC_* */
 #define LUCID_HC_PROTECT 10 /* (u64 start, u64 end, u64 LUCID_PROT_*): image window */
 #define LUCID_HC_WRPROTECT 11 /* (): no user page of the current ASID stays writable */
-#define LUCID_HC_COUNT 12
+#define LUCID_HC_SYSRET 12 /* jump, not call: as RETURN, for the end of a system call */
+#define LUCID_HC_USER_SYSCALL 13 /* jumped to by user mode, instead of a system call */
+#define LUCID_HC_COUNT 14
 #define LUCID_HC_TABLE 32 /* room in lucid_info for more */
 
 #define LUCID_PROT_READ 1
@@ -281,6 +284,7 @@ LUCID_ASSERT(lucid_vcpu, vif, LUCID_VCPU_VIF);
 LUCID_ASSERT(lucid_vcpu, mode, LUCID_VCPU_MODE);
 LUCID_ASSERT(lucid_vcpu, entry, LUCID_VCPU_ENTRY);
 LUCID_ASSERT(lucid_vcpu, ret_frame, LUCID_VCPU_RET_FRAME);
+LUCID_ASSERT(lucid_vcpu, count_syscall, LUCID_VCPU_COUNT_SYSCALL);
 LUCID_ASSERT(lucid_info, hypercall, LUCID_INFO_HYPERCALLS);
 _Static_assert(sizeof(struct lucid_frame) == LUCID_FRAME_SIZE, "as Linux's pt_regs");
 _Static_assert(sizeof(struct lucid_vcpu) <= LUCID_VCPU_SIZE, "one page");

@@ -15,6 +15,8 @@
 #define FRAME(field) LUCID_FRAME_##field(%rsp)
 
 #define KERNEL_FLAGS_IF 0x200
+/* What a program may have set and the guest's kernel must not see: TF, DF, NT, AC. */
+#define FLAGS_NOT_KERNEL 0x44500
 
 	/* stub_private: STUB_PRIVATE_ADDR, by the linker script */
 	.set stub_shared, STUB_SHARED_ADDR
@@ -40,6 +42,8 @@
 	.quad	call_monitor
 	.quad	call_protect
 	.quad	call_wrprotect
+	.quad	stub_sysret
+	.quad	stub_syscall
 
 	.text
 
@@ -79,6 +83,60 @@ stub_signal_entry:
 stub_signal_entered:
 	call	stub_signal
 	ud2
+
+/*
+ * LUCID_HC_USER_SYSCALL: a program comes here by itself where its kernel has patched a
+ * system call. rax = number, rcx = where to return, r11 = rdx; with protection keys
+ * PKRU is the kernel's already. All else is the program's, its stack too, which is not
+ * touched. A signal up to stub_syscall_entered makes of it the instruction that was
+ * patched, not executed yet: user_trap() in trap.c. From there on we are the kernel.
+ */
+	.globl stub_syscall, stub_syscall_entered
+stub_syscall:
+	mov	%r11, %rdx
+	movb	$LUCID_MODE_KERNEL, PRIVATE(MODE)
+stub_syscall_entered:
+	movb	$0, PRIVATE(SELECTOR)
+	mov	%rsp, %r11
+	mov	VCPU(KERNEL_SP), %rsp
+	pushq	$LUCID_USER_SS
+	push	%r11
+	pushfq
+	pushq	$LUCID_USER_CS
+	push	%rcx
+	push	%rax
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	push	%rax
+	push	%r8
+	push	%r9
+	push	%r10
+	mov	(LUCID_FRAME_RFLAGS - LUCID_FRAME_R10)(%rsp), %r11
+	push	%r11
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	test	$FLAGS_NOT_KERNEL, %r11d
+	jnz	2f
+1:	rdgsbase %rax
+	mov	%rax, VCPU(USER_GS)
+	mov	VCPU(KERNEL_GS), %rax
+	wrgsbase %rax
+	movb	$0, VCPU(VIF)
+	movb	$LUCID_MODE_KERNEL, VCPU(MODE)
+	incq	VCPU(COUNT_SYSCALL)
+	mov	%rsp, %rdi
+	mov	$1, %esi
+	mov	$LUCID_VEC_SYSCALL, %edx
+	jmp	*VCPU(ENTRY)
+2:	pushq	$2
+	popfq
+	jmp	1b
 
 /* Never returned to: every handler leaves by one of the ways below. */
 	.globl stub_restorer
@@ -135,8 +193,8 @@ stub_start:
 	xor	%esp, %esp
 	jmp	*%rax
 
-/* rsp = frame: loads all but rax, rcx, rdx and the iret frame, which rsp points to then. */
-.macro POP_FRAME
+/* rsp = frame: loads all but rax, rcx, rdx and the iret frame; rsp = its rax. */
+.macro POP_GENERAL
 	pop	%r15
 	pop	%r14
 	pop	%r13
@@ -149,8 +207,23 @@ stub_start:
 	pop	%r8
 	mov	(LUCID_FRAME_RDI - LUCID_FRAME_RAX)(%rsp), %rdi
 	mov	(LUCID_FRAME_RSI - LUCID_FRAME_RAX)(%rsp), %rsi
+.endm
+
+/* The same, with rsp = what the exit pops last. */
+.macro POP_FRAME
+	POP_GENERAL
 	lea	PRIVATE(EXIT_RAX), %rsp
 .endm
+
+/*
+ * LUCID_HC_SYSRET: stub_return for the end of a system call, without iretq: rsp = a frame
+ * of user mode with rcx = rip, r11 = rflags, no TF, and rip below LUCID_USER_END. A signal
+ * makes it begin again as stub_return.
+ */
+	.globl stub_sysret
+stub_sysret:
+	mov	%rsp, VCPU(RET_FRAME)
+	jmp	.Lsysret
 
 /* rdi = frame */
 	.globl stub_leave
@@ -211,6 +284,47 @@ stub_return_start:
 	jne	.Levent_kernel
 1:	POP_FRAME
 	jmp	.Lpop
+
+.Lsysret:
+	cmpq	$0, VCPU(PENDING)
+	jne	.Levent_user
+	mov	VCPU(USER_GS), %rax
+	wrgsbase %rax
+	movb	$LUCID_MODE_USER, VCPU(MODE)
+	movb	$LUCID_MODE_USER, PRIVATE(MODE)
+	movb	$1, PRIVATE(SELECTOR)
+	cmpl	$0, PRIVATE(PKRU)
+	jne	1f
+	pushq	FRAME(RFLAGS)
+	popfq
+	POP_GENERAL
+	mov	(LUCID_FRAME_RDX - LUCID_FRAME_RAX)(%rsp), %rdx
+	mov	(LUCID_FRAME_RIP - LUCID_FRAME_RAX)(%rsp), %rcx
+	mov	(%rsp), %rax
+	mov	(LUCID_FRAME_RSP - LUCID_FRAME_RAX)(%rsp), %rsp
+	jmp	*%rcx
+1:	mov	FRAME(RAX), %rax
+	mov	FRAME(RDX), %rdx
+	mov	FRAME(RIP), %rcx
+	mov	%rax, PRIVATE(EXIT_RAX)
+	mov	%rdx, PRIVATE(EXIT_RDX)
+	mov	%rcx, PRIVATE(EXIT_RIP)
+	mov	FRAME(RFLAGS), %rax
+	mov	FRAME(RSP), %rdx
+	mov	%rax, PRIVATE(EXIT_RFLAGS)
+	mov	%rdx, PRIVATE(EXIT_RSP)
+	POP_GENERAL
+	mov	PRIVATE(PKRU), %eax
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	wrpkru
+	mov	PRIVATE(EXIT_RAX), %rax
+	mov	PRIVATE(EXIT_RDX), %rdx
+	mov	PRIVATE(EXIT_RIP), %rcx
+	lea	PRIVATE(EXIT_RFLAGS), %rsp
+	popfq
+	mov	(%rsp), %rsp
+	jmp	*%rcx
 stub_return_end:
 
 /* The signal handler comes here with the kernel's mode and selector set. */

@@ -93,6 +93,8 @@ extern const char stub_resume_start[], stub_resume_end[];
 extern const char stub_again_start[], stub_again_end[];
 /* What a handler does before it knows whom it interrupted. */
 extern const char stub_signal_entry_pku[], stub_signal_entered[];
+/* A program's own way in, up to where it has become the kernel. */
+extern const char stub_syscall[], stub_syscall_entered[];
 extern const char stub_text_start[], stub_text_end[];
 
 #endif

@@ -220,6 +220,13 @@ static _Noreturn void user_trap(int sig, const siginfo_t *si, struct sigcontext_
 	vcpu->mode = LUCID_MODE_KERNEL;
 	vcpu->user_gs = __builtin_ia32_rdgsbase64();
 	restore_fpu(r);
+	if (in_range(r->ip, stub_syscall, stub_syscall_entered)) {
+		/* The program is to come back by its system call instruction. */
+		r->ip = r->cx - 2;
+		r->dx = r->r11;
+		if (sig != STUB_KICK_SIGNAL)
+			stub_leave(user_frame(r));
+	}
 	if (sig == STUB_KICK_SIGNAL) {
 		if (!load_acquire(&vcpu->pending))
 			stub_leave(user_frame(r));
@@ -308,6 +315,7 @@ static _Noreturn void stub_trap(int sig, const siginfo_t *si, struct ucontext *u
 		}
 		vcpu->count_rewind++;
 		r->ip = (uint64_t)stub_return_restart;
+		r->flags = RFLAGS_IF; /* may be the program's already */
 		stub_sigreturn(uc, LUCID_MODE_KERNEL);
 	}
 	if (sig != STUB_KICK_SIGNAL)

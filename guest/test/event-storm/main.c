@@ -32,6 +32,11 @@
 
 ROUNDS(call, "mov $7, %eax\nstd\nsyscall\npushfq\npop %r11\nbt $10, %r11\njnc 9f\ncld\n"
 	     "cmp $7, %rax\njne 9f");
+#define JUMPED(keys)                                                                               \
+	"std\n" JUMP_CALL(keys, 7, rdi) "pushfq\npop %r11\nbt $10, %r11\njnc 9f\ncld\n"            \
+					"cmp $7, %rax\njne 9f"
+ROUNDS(jump, JUMPED(""));
+ROUNDS(jump_keys, JUMPED(JUMP_KEYS));
 ROUNDS(touch, "mov $8, %eax\nsyscall\nmov (%rdi), %rax\ncmp $0x55, %rax\njne 9f\n");
 ROUNDS(elsewhere, "mov $9, %eax\nsyscall\nmov (%rdi), %rax\ncmp $0x55, %rax\njne 9f\n"
 		  "mov $3000, %ecx\n2: dec %ecx\njnz 2b");
@@ -87,12 +92,12 @@ static void alive(void)
 		failure("%s: no event any more after %u (pending %x)", stage, seen, vcpu->pending);
 }
 
-static void user_loop(const void *code, size_t size)
+static void user_loop(const void *code, size_t size, uint64_t rdi)
 {
 	const struct lucid_frame regs = {
 		.rdx = 0x102,
 		.rsi = 0x104,
-		.rdi = AT,
+		.rdi = rdi,
 		.r8 = 0x108,
 		.r9 = 0x109,
 		.r10 = 0x10a,
@@ -113,28 +118,39 @@ static void user_loop(const void *code, size_t size)
 
 static void user_calls(void)
 {
-	user_loop(call, BLOB_SIZE(call));
+	user_loop(call, BLOB_SIZE(call), AT);
+}
+
+/* The program's own way in. */
+static void user_jumps(void)
+{
+	uint64_t to = info->hypercall[LUCID_HC_USER_SYSCALL];
+
+	if (info->features & LUCID_FEATURE_PKU)
+		user_loop(jump_keys, BLOB_SIZE(jump_keys), to);
+	else
+		user_loop(jump, BLOB_SIZE(jump), to);
 }
 
 static void user_fills(void)
 {
-	user_loop(touch, BLOB_SIZE(touch));
+	user_loop(touch, BLOB_SIZE(touch), AT);
 }
 
 static void user_switches(void)
 {
-	user_loop(elsewhere, BLOB_SIZE(elsewhere));
+	user_loop(elsewhere, BLOB_SIZE(elsewhere), AT);
 	hc_set_cr3(cr3);
 }
 
 static void user_faults(void)
 {
-	user_loop(fault, BLOB_SIZE(fault));
+	user_loop(fault, BLOB_SIZE(fault), AT);
 }
 
 static void user_computes(void)
 {
-	user_loop(compute, BLOB_SIZE(compute));
+	user_loop(compute, BLOB_SIZE(compute), AT);
 }
 
 /* ---- Kernel mode ------------------------------------------------------------ */
@@ -251,6 +267,7 @@ static const struct {
 	void (*run)(void);
 } list[] = {
 	{"user: system calls", user_calls},
+	{"user: jumped system calls", user_jumps},
 	{"user: fills", user_fills},
 	{"user: exceptions", user_faults},
 	{"user: switches", user_switches},

@@ -155,6 +155,15 @@ static inline void poke(uint64_t va, uint64_t value)
 	__asm__(".pushsection .rodata\n" #name ":\n" text "\n" #name "_end:\n.popsection")
 #define BLOB_SIZE(name) ((size_t)(name##_end - name))
 
+/*
+ * A system call by LUCID_HC_USER_SYSCALL, whose address is in reg: what a guest kernel would
+ * patch in, KEYS or nothing at its start. A signal makes it the instruction.
+ */
+#define JUMP_CALL(keys, nr, reg)                                                                   \
+	"mov %rdx, %r11\n" keys "mov $" #nr ", %eax\nlea 7f(%rip), %rcx\njmp *%" #reg "\n"           \
+	"syscall\n7:\n"
+#define JUMP_KEYS "mov $0, %eax\nmov $0, %ecx\nmov $0, %edx\nwrpkru\n"
+
 /* Maps a page for code at USER_CODE and one below USER_STACK. */
 void user_map(uint64_t cr3);
 /* Replaces the code of the last user_map(). */

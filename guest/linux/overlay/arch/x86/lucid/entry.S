@@ -27,8 +27,11 @@ SYM_CODE_END(lucid_start)
 SYM_CODE_START(lucid_trap_entry)
 	xorl	%ebp, %ebp
 	call	lucid_trap
+	testb	%al, %al
+	jnz	1f
 SYM_INNER_LABEL(lucid_return, SYM_L_GLOBAL)
 	jmp	*HYPERCALL(LUCID_HC_RETURN)
+1:	jmp	*HYPERCALL(LUCID_HC_SYSRET)
 SYM_CODE_END(lucid_trap_entry)
 
 /* Callee-save ops of pv_ops.irq and pv_ops.mmu: nothing but rax may change. */

@@ -68,8 +68,15 @@ asmlinkage void lucid_irq_enable(void);
 asmlinkage unsigned long lucid_read_cr2(void);
 
 struct pt_regs;
-asmlinkage void lucid_trap(struct pt_regs *regs, unsigned long error, unsigned long vector);
+asmlinkage bool lucid_trap(struct pt_regs *regs, unsigned long error, unsigned long vector);
 asmlinkage void lucid_start_kernel(void);
+
+/* patch.c */
+
+/* A system call came by a trap. Any context. */
+void lucid_syscall_trapped(struct pt_regs *regs);
+/* Another trap from user mode: if it was on the way of a patched call, undoes what that did. */
+void lucid_leave_slot(struct pt_regs *regs, unsigned long vector);
 
 void lucid_setup_platform(void);
 void lucid_setup_cpu_ops(void);

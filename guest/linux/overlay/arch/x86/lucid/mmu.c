@@ -105,8 +105,16 @@ void lucid_protect_image(void)
 	BUG_ON(rodata < etext || data < rodata_end);
 }
 
+/* For a fork, whose parent we are; both mmap_locks are held. Else mm is ours already. */
+static void enter_mmap_op(struct mm_struct *mm)
+{
+	if (current->mm)
+		mm->context.lucid = current->mm->context.lucid;
+}
+
 void __init lucid_setup_mmu_ops(void)
 {
+	pv_ops.mmu.enter_mmap = enter_mmap_op;
 	pv_ops.mmu.read_cr3 = read_cr3_op;
 	pv_ops.mmu.write_cr3 = write_cr3_op;
 	pv_ops.mmu.write_cr2 = write_cr2_op;

@@ -38,15 +38,9 @@ static noinstr void event_trap(struct pt_regs *regs)
 	irqentry_exit(regs, state);
 }
 
-/* Called from entry.S with interrupts off; regs is the stack's top. */
-asmlinkage __visible noinstr void lucid_trap(struct pt_regs *regs, unsigned long error,
-					     unsigned long vector)
+static noinstr void exception(struct pt_regs *regs, unsigned long error, unsigned long vector)
 {
 	switch (vector) {
-	case LUCID_VEC_SYSCALL:
-		regs->ax = -ENOSYS;
-		do_syscall_64(regs, regs->orig_ax);
-		return;
 	case LUCID_VEC_EVENT:
 		event_trap(regs);
 		return;
@@ -88,4 +82,31 @@ asmlinkage __visible noinstr void lucid_trap(struct pt_regs *regs, unsigned long
 		return;
 	}
 	BUG();
+}
+
+/* May the return do without iretq? Of the rest of RFLAGS a program may have anything. */
+static __always_inline bool sysret_does(const struct pt_regs *regs)
+{
+	return regs->cx == regs->ip && regs->r11 == regs->flags && user_mode(regs) &&
+	       regs->ip < TASK_SIZE_MAX && !(regs->flags & (X86_EFLAGS_RF | X86_EFLAGS_TF));
+}
+
+/*
+ * Called from entry.S with interrupts off; regs is the stack's top. True for the short
+ * way back, of a system call.
+ */
+asmlinkage __visible noinstr bool lucid_trap(struct pt_regs *regs, unsigned long error,
+					     unsigned long vector)
+{
+	if (vector == LUCID_VEC_SYSCALL) {
+		if (!error)
+			lucid_syscall_trapped(regs);
+		regs->ax = -ENOSYS;
+		do_syscall_64(regs, regs->orig_ax);
+		return sysret_does(regs);
+	}
+	if (user_mode(regs))
+		lucid_leave_slot(regs, vector);
+	exception(regs, error, vector);
+	return false;
 }

@@ -7,6 +7,21 @@
 
 #ifdef CONFIG_LUCID_GUEST
 
+/*
+ * Patched system calls of an address space: see lucid/patch.c. Written with mmap_lock
+ * held for writing; a fork copies it.
+ */
+#define LUCID_PATCH_AREAS 4
+struct lucid_patches {
+	unsigned long area[LUCID_PATCH_AREAS]; /* pages of jump slots, 0: none yet */
+	bool off; /* has been traced: its text stays as it is */
+};
+
+/* A tracer is to see the text as it was. Sleeps. */
+struct task_struct;
+void lucid_unpatch(struct task_struct *task);
+#define arch_ptrace_attached(child) lucid_unpatch(child)
+
 /* A user fault has been handled: maps what was set, to save the second fault. */
 void lucid_premap(unsigned long address, unsigned long error_code);
 
