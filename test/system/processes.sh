@@ -22,6 +22,10 @@ check 'threads' both 0 ok
 # Without protection keys there is no wall to the kernel's memory, and nothing to check.
 if grep -qw pku /proc/cpuinfo; then root mappings; else root mappings no-keys; fi
 check 'mmap, mprotect, copy on write' both 0 ok
+root patched
+check 'patched system calls' both 0 ok
+lucid --rootfs "$TMP/root" --append lucid_patch=off -- patched off
+check 'no patched system calls' both 0 ok
 root vectors
 check 'vector registers across switches' both 0 ok
 guest 'uname -s; grep -c processor /proc/cpuinfo'

@@ -160,7 +160,7 @@ static inline void poke(uint64_t va, uint64_t value)
  * patch in, KEYS or nothing at its start. A signal makes it the instruction.
  */
 #define JUMP_CALL(keys, nr, reg)                                                                   \
-	"mov %rdx, %r11\n" keys "mov $" #nr ", %eax\nlea 7f(%rip), %rcx\njmp *%" #reg "\n"           \
+	"mov %rdx, %r11\n" keys "mov $" #nr ", %eax\nlea 7f(%rip), %rcx\njmp *%" #reg "\n"         \
 	"syscall\n7:\n"
 #define JUMP_KEYS "mov $0, %eax\nmov $0, %ecx\nmov $0, %edx\nwrpkru\n"
 

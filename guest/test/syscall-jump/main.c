@@ -121,8 +121,7 @@ static void wild_return(void)
 /* Without the kernel's keys it cannot be the kernel: the instruction does it. */
 static void without_keys(void)
 {
-	const struct lucid_frame regs = {
-		.rdx = 0xd, .rdi = info->hypercall[LUCID_HC_USER_SYSCALL]};
+	const struct lucid_frame regs = {.rdx = 0xd, .rdi = info->hypercall[LUCID_HC_USER_SYSCALL]};
 
 	calls = 0;
 	user_code(no_keys, BLOB_SIZE(no_keys));
