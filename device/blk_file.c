@@ -114,7 +114,7 @@ int blk_file_open(struct blk_file *file, const char *path, bool read_only, const
 	/* O_NONBLOCK: to open a FIFO must not hang. */
 	int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
-	*file = (struct blk_file){.fd = open(path, flags)};
+	*file = (struct blk_file){.fd = open(path, flags), .read_only = read_only};
 	if (file->fd < 0)
 		return refuse(why, errno, open_error(errno, read_only));
 
@@ -133,6 +133,12 @@ int blk_file_open(struct blk_file *file, const char *path, bool read_only, const
 
 void blk_file_close(struct blk_file *file)
 {
+	/*
+	 * With the descriptor alone the lock would not go: see lock(). Whoever wants to remove
+	 * the image does not wait. What was written may be on its way still: that lock stays.
+	 */
+	if (file->fd >= 0 && file->read_only)
+		flock(file->fd, LOCK_UN);
 	if (file->fd >= 0)
 		close(file->fd);
 	file->fd = -1;

@@ -13,6 +13,7 @@ struct blk_file {
 	uint64_t sectors;
 	uint32_t block_size; /* bytes of a logical block */
 	bool punch; /* ranges can be given up */
+	bool read_only;
 };
 
 /* 0, or -errno and *why as in blk_create(). */

@@ -25,6 +25,7 @@ static const int allowed[] = {
 	SCMP_SYS(preadv2),
 	SCMP_SYS(pwritev2),
 	SCMP_SYS(fdatasync),
+	SCMP_SYS(flock),
 	SCMP_SYS(fallocate),
 	SCMP_SYS(io_uring_enter),
 	SCMP_SYS(getrandom),

@@ -20,6 +20,13 @@
 #define POPULATE_MAX (32 * PAGE_SIZE)
 #define RUN_MAX 256
 
+/*
+ * What a premap takes: as much as a guest's fault sets at a time, a folio or what was read
+ * around a page of a file. Beyond it are pages that have been mapped before; to map them
+ * again would cost the host's faults on each of them.
+ */
+#define PREMAP_WINDOW (16 * PAGE_SIZE)
+
 static const struct walk_ram *guest_ram(struct walk_ram *ram)
 {
 	ram->base = (unsigned char *)LUCID_DIRECT_BASE;
@@ -34,18 +41,27 @@ static bool fillable(uint64_t addr)
 	return addr >= LUCID_KERNEL_BASE && addr < LUCID_KERNEL_END;
 }
 
-/* Cuts a run to what can be mapped; false: addr itself cannot. */
-static bool clip(struct run *run, uint64_t addr, uint64_t ram_size)
+static bool cut_front(struct run *run, uint64_t start)
 {
-	if (run->va < LUCID_USER_BASE) {
-		uint64_t cut = LUCID_USER_BASE - run->va;
+	uint64_t cut = run->va < start ? start - run->va : 0;
 
-		if (cut >= run->size)
-			return false;
-		run->va += cut;
-		run->pa += cut;
-		run->size -= cut;
-	}
+	if (cut >= run->size)
+		return false;
+	run->va += cut;
+	run->pa += cut;
+	run->size -= cut;
+	return true;
+}
+
+/* Cuts a run to what can be mapped, and to the window; false: addr itself cannot. */
+static bool clip(struct run *run, uint64_t addr, uint64_t window, uint64_t ram_size)
+{
+	uint64_t start = addr & ~(window - 1);
+
+	if (!cut_front(run, start > LUCID_USER_BASE ? start : LUCID_USER_BASE))
+		return false;
+	if (run->va + run->size > start + window)
+		run->size = start + window - run->va;
 	if (run->pa >= ram_size)
 		return false;
 	if (run->size > ram_size - run->pa)
@@ -103,7 +119,7 @@ static bool map_run(const struct run *run)
 	return ret == 0;
 }
 
-bool tlb_fill(uint64_t addr, unsigned access, bool *present)
+static bool fill(uint64_t addr, unsigned access, uint64_t window, bool *present)
 {
 	struct walk_ram ram;
 	struct walk w;
@@ -138,7 +154,12 @@ bool tlb_fill(uint64_t addr, unsigned access, bool *present)
 	if (!fillable(addr))
 		return false;
 	walk_run(&w, entry, addr, RUN_MAX, &run);
-	return clip(&run, addr, ram.size) && map_run(&run);
+	return clip(&run, addr, window, ram.size) && map_run(&run);
+}
+
+bool tlb_fill(uint64_t addr, unsigned access, bool *present)
+{
+	return fill(addr, access, 1ul << HUGE_SHIFT, present);
 }
 
 /*
@@ -152,5 +173,5 @@ void hypercall_premap(uint64_t addr, uint64_t write)
 
 	vcpu->count_premap++;
 	if (fillable(addr))
-		tlb_fill(addr, write ? PF_WRITE : 0, &present);
+		fill(addr, write ? PF_WRITE : 0, PREMAP_WINDOW, &present);
 }

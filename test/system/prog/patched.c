@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -143,6 +145,25 @@ static void by_read(void)
 	close(p[0]);
 }
 
+/* The C library's syscall(), whose last step is to load the sixth argument. */
+static void by_syscall(void)
+{
+	int fd = open("/tmp/patched", O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	stage = "syscall()";
+	check(pwrite(fd, "far", 4, 0x5000) == 4);
+	for (int i = 0; i < OFTEN; i++) {
+		char *p = (char *)syscall(
+			SYS_mmap, NULL, 0x1000, PROT_READ, MAP_PRIVATE, fd, 0x5000);
+
+		check(p != MAP_FAILED && strcmp(p, "far") == 0);
+		check(munmap(p, 0x1000) == 0);
+		check(syscall(SYS_getpid) == getpid());
+		check(syscall(SYS_close, -1) == -1 && errno == EBADF);
+	}
+	close(fd);
+}
+
 static void registers(void)
 {
 	stage = "registers";
@@ -174,6 +195,7 @@ static void in_signals(void)
 {
 	struct sigaction sa = {.sa_sigaction = look, .sa_flags = SA_SIGINFO | SA_RESTART};
 	struct itimerval often_enough = {{0, 100}, {0, 100}}, off = {0};
+	pid_t pid = getpid();
 	char c;
 
 	stage = "signals";
@@ -183,6 +205,7 @@ static void in_signals(void)
 		for (int i = 0; i < 1000; i++) {
 			check(watched(sites[i % SITES], 1, 2, 3) == 0);
 			check(call(read_site, -1, &c, 1) == -EBADF);
+			check(syscall(SYS_getpid) == pid);
 		}
 	}
 	setitimer(ITIMER_REAL, &off, NULL);
@@ -323,6 +346,7 @@ int main(int argc, char **argv)
 	}
 	in_threads();
 	by_read();
+	by_syscall();
 	registers();
 	in_signals();
 	restart();

@@ -7,6 +7,9 @@
  *	b8 nr32		mov  $nr, %eax			e9 rel32	jmp  slot
  *	0f 05		syscall				0f 05		syscall
  *
+ *	4c 8b 4c 24 08	mov  8(%rsp), %r9		e9 rel32	jmp  slot
+ *	0f 05		syscall				0f 05		syscall
+ *
  *	31 c0		xor  %eax, %eax			eb rel8		jmp  cave
  *	0f 05		syscall				0f 05		syscall
  *			...						...
@@ -17,7 +20,7 @@
  * A slot (slot.c) is code that loads the number and the return address and jumps to the
  * stub, as a kernel's own entry. It changes what a system call changes: rax, rcx, r11.
  * Nothing is written to the program's stack. A trap in a slot is moved to the syscall
- * instruction, with rax set: nobody sees an address in a slot, and a single step over the
+ * instruction, with rax set (or r9): nobody sees an address in a slot, and a single step over the
  * jump is one over the mov.
  *
  * Only text of files that the program has mapped privately and cannot write is patched:
@@ -155,6 +158,8 @@ int lucid_poke(struct mm_struct *mm, unsigned long addr, const void *new, const 
 	return ret;
 }
 
+static const u8 load_r9[] = LOAD_R9;
+
 /* A page of text around a call, as the program has it. */
 struct text {
 	u8 byte[PAGE_SIZE];
@@ -202,7 +207,9 @@ static unsigned int insn_before(const struct text *text, u32 nr)
 	unsigned int size = 0, i;
 	struct insn insn;
 
-	if (end[-JUMP_SIZE] == 0xb8 && get_unaligned((u32 *)(end - 4)) == nr)
+	if (end[-JUMP_SIZE] == MOV_EAX && get_unaligned((u32 *)(end - 4)) == nr)
+		size = JUMP_SIZE;
+	else if (!memcmp(end - JUMP_SIZE, load_r9, JUMP_SIZE))
 		size = JUMP_SIZE;
 	else if (end[-XOR_SIZE] == 0x31 && end[-1] == 0xc0 && nr == 0)
 		size = XOR_SIZE;
@@ -258,7 +265,7 @@ static void set_jump(u8 *jump, unsigned long from, unsigned long to)
 static void patch(struct mm_struct *mm, const struct site *site, struct text *text)
 {
 	struct vm_area_struct *vma = read_text(mm, site->ret, text);
-	const u8 xor[] = {0x31, 0xc0};
+	const u8 xor[] = {0x31, 0xc0}, mov_0[] = {MOV_EAX, 0, 0, 0, 0};
 	struct slot slot = {0};
 	unsigned long at, from;
 	u8 jump[JUMP_SIZE];
@@ -274,7 +281,7 @@ static void patch(struct mm_struct *mm, const struct site *site, struct text *te
 		return;
 	from = site->ret + (slot.cave ?: -(JUMP_SIZE + SYSCALL_SIZE));
 	memcpy(slot.old, text->byte + offset_in_page(from), JUMP_SIZE);
-	lucid_make_slot(&slot, at, site->ret, site->nr);
+	lucid_make_slot(&slot, at, site->ret, slot.cave ? mov_0 : slot.old);
 	set_jump(jump, from, at);
 	if (lucid_poke(mm, at, &slot, NULL, sizeof(slot)))
 		return;
@@ -313,9 +320,8 @@ static void unpatch(struct mm_struct *mm, const struct slot *slot, unsigned long
 {
 	u8 jump[JUMP_SIZE], xor[] = {0x31, 0xc0}, to_cave[] = {0xeb, slot->cave + SYSCALL_SIZE};
 	unsigned long ret, from;
-	u32 nr;
 
-	if (!lucid_read_slot(slot, at, &ret, &nr))
+	if (!lucid_read_slot(slot, at, &ret))
 		return;
 	from = ret + (slot->cave ?: -(JUMP_SIZE + SYSCALL_SIZE));
 	if (offset_in_page(from) > PAGE_SIZE - JUMP_SIZE ||

@@ -10,6 +10,10 @@
 #define XOR_SIZE 2
 #define SLOT_CODE 48
 
+/* mov $nr, %eax: its opcode; and mov 8(%rsp), %r9, the last step of syscall(3). */
+#define MOV_EAX 0xb8
+#define LOAD_R9 {0x4c, 0x8b, 0x4c, 0x24, 0x08}
+
 struct slot {
 	u8 code[SLOT_CODE];
 	u8 old[JUMP_SIZE]; /* what is now the jump to the slot */
@@ -18,10 +22,13 @@ struct slot {
 };
 static_assert(sizeof(struct slot) == 64);
 
-/* Makes the code of the slot at address at: system call nr, then to ret. Takes no lock. */
-void lucid_make_slot(struct slot *slot, unsigned long at, unsigned long ret, u32 nr);
-/* What a slot says; false: it is not in use. Takes no lock. */
-bool lucid_read_slot(const struct slot *slot, unsigned long at, unsigned long *ret, u32 *nr);
+/*
+ * Makes the code of the slot at address at: insn, which is one of the two above, a system
+ * call, then to ret. Takes no lock.
+ */
+void lucid_make_slot(struct slot *slot, unsigned long at, unsigned long ret, const u8 *insn);
+/* What a slot says; NULL: it is not in use. Takes no lock. */
+const u8 *lucid_read_slot(const struct slot *slot, unsigned long at, unsigned long *ret);
 /* A free slot within reach of ret, which is in vma; 0: there is none. */
 unsigned long lucid_find_slot(struct mm_struct *mm, struct vm_area_struct *vma, unsigned long ret);
 /*

@@ -5,9 +5,11 @@
  *
  *	mov  %rdx, %r11
  *	[mov $0, %eax; mov $0, %ecx; mov $0, %edx; wrpkru	with protection keys]
- *	mov  $nr, %eax
+ *	mov  $nr, %eax						or mov 8(%rsp), %r9
  *	lea  ret, %rcx
  *	jmp  *area				LUCID_HC_USER_SYSCALL
+ *
+ * Where the number is in rax already, r9, which is about to be loaded, keeps it meanwhile.
  *
  * At a slot's end is what the patch has replaced. A process that changes its slots harms
  * itself: no more is read back from them than what it could do anyway.
@@ -23,29 +25,48 @@
 #define SLOTS (PAGE_SIZE / sizeof(struct slot)) /* the first one has the kernel's address */
 #define REACH (SZ_1G - PAGE_SIZE)
 
-/* Offset of mov $nr. */
-static unsigned int nr_at(void)
+static const u8 load_r9[] = LOAD_R9;
+
+/* mov %rax, %r9, which is about to be loaded; and back */
+static const u8 save_rax[] = {0x49, 0x89, 0xc1}, load_rax[] = {0x4c, 0x89, 0xc8};
+static const u8 keys[] = {0xb8, 0, 0, 0, 0, 0xb9, 0, 0, 0, 0, 0xba, 0, 0, 0, 0, 0x0f, 0x01, 0xef};
+static const u8 save_rdx[] = {0x49, 0x89, 0xd3}; /* mov %rdx, %r11 */
+
+static bool with_keys(void)
 {
-	return lucid_info->features & LUCID_FEATURE_PKU ? 3 + 18 : 3;
+	return lucid_info->features & LUCID_FEATURE_PKU;
 }
 
-void lucid_make_slot(struct slot *slot, unsigned long at, unsigned long ret, u32 nr)
+/* Where in a slot its own instruction is, by what the slot loads with keys around it. */
+static unsigned int insn_at(bool loads)
 {
-	static const u8 keys[] = {0xb8, 0, 0, 0, 0, 0xb9, 0, 0, 0, 0, 0xba, 0, 0, 0, 0,
-				  0x0f, 0x01, 0xef};
-	unsigned long area = at & PAGE_MASK;
-	u8 *p = slot->code;
+	unsigned int at = sizeof(save_rdx);
 
-	*p++ = 0x49; /* mov %rdx, %r11 */
-	*p++ = 0x89;
-	*p++ = 0xd3;
-	if (nr_at() > 3) {
-		memcpy(p, keys, sizeof(keys));
-		p += sizeof(keys);
+	if (with_keys())
+		at += sizeof(keys) + (loads ? sizeof(save_rax) + sizeof(load_rax) : 0);
+	return at;
+}
+
+static u8 *add(u8 *p, const u8 *code, size_t size)
+{
+	memcpy(p, code, size);
+	return p + size;
+}
+
+void lucid_make_slot(struct slot *slot, unsigned long at, unsigned long ret, const u8 *insn)
+{
+	bool loads = insn[0] == load_r9[0];
+	unsigned long area = at & PAGE_MASK;
+	u8 *p = add(slot->code, save_rdx, sizeof(save_rdx));
+
+	if (with_keys()) {
+		if (loads)
+			p = add(p, save_rax, sizeof(save_rax));
+		p = add(p, keys, sizeof(keys));
+		if (loads)
+			p = add(p, load_rax, sizeof(load_rax));
 	}
-	*p++ = 0xb8; /* mov $nr, %eax */
-	put_unaligned(nr, (u32 *)p);
-	p += 4;
+	p = add(p, insn, JUMP_SIZE);
 	*p++ = 0x48; /* lea rel(%rip), %rcx */
 	*p++ = 0x8d;
 	*p++ = 0x0d;
@@ -56,15 +77,19 @@ void lucid_make_slot(struct slot *slot, unsigned long at, unsigned long ret, u32
 	put_unaligned((u32)(area - (at + (p - slot->code) + 4)), (u32 *)p);
 }
 
-bool lucid_read_slot(const struct slot *slot, unsigned long at, unsigned long *ret, u32 *nr)
+const u8 *lucid_read_slot(const struct slot *slot, unsigned long at, unsigned long *ret)
 {
-	const u8 *p = slot->code + nr_at();
+	unsigned int offset = insn_at(false);
+	const u8 *insn = slot->code + offset;
 
-	if (*p != 0xb8)
-		return false;
-	*nr = get_unaligned((const u32 *)(p + 1));
-	*ret = at + nr_at() + 12 + (s32)get_unaligned((const u32 *)(p + 8));
-	return true;
+	if (insn[0] != MOV_EAX || (with_keys() && slot->code[3] == save_rax[0])) {
+		offset = insn_at(true);
+		insn = slot->code + offset;
+		if (memcmp(insn, load_r9, sizeof(load_r9)))
+			return NULL;
+	}
+	*ret = at + offset + 12 + (s32)get_unaligned((const u32 *)(insn + 8));
+	return insn;
 }
 
 static unsigned long area_of(unsigned long ip)
@@ -94,15 +119,26 @@ static void leave_slot(struct pt_regs *regs, unsigned long area)
 	unsigned long offset = regs->ip - area, ret;
 	unsigned long at = area + ALIGN_DOWN(offset, sizeof(struct slot));
 	struct slot slot;
-	u32 nr;
+	const u8 *insn;
 
-	if (offset < sizeof(slot) || !fetch(&slot, at, sizeof(slot)) ||
-	    !lucid_read_slot(&slot, at, &ret, &nr))
+	offset = regs->ip - at;
+	if (at == area || !fetch(&slot, at, sizeof(slot)))
 		return;
-	if (regs->ip != at)
+	insn = lucid_read_slot(&slot, at, &ret);
+	if (!insn)
+		return;
+	if (offset > 0)
 		regs->dx = regs->r11;
-	regs->ax = nr;
-	regs->ip = ret - SYSCALL_SIZE;
+	if (insn[0] == MOV_EAX) {
+		regs->ax = get_unaligned((const u32 *)(insn + 1));
+		regs->ip = ret - SYSCALL_SIZE;
+	} else if (offset > insn_at(true)) {
+		regs->ip = ret - SYSCALL_SIZE;
+	} else { /* r9 is not loaded yet: once more from the start */
+		if (with_keys() && offset > sizeof(save_rdx))
+			regs->ax = regs->r9;
+		regs->ip = ret - SYSCALL_SIZE - JUMP_SIZE;
+	}
 }
 
 /* On the way to a slot, between two jumps? Back to the first one, then. */
@@ -111,13 +147,12 @@ static void leave_cave(struct pt_regs *regs)
 	unsigned long at, ret;
 	u8 jump[JUMP_SIZE];
 	struct slot slot;
-	u32 nr;
 
 	if (!fetch(jump, regs->ip, sizeof(jump)) || jump[0] != 0xe9)
 		return;
 	at = regs->ip + JUMP_SIZE + (s32)get_unaligned((u32 *)(jump + 1));
 	if (area_of(at) && fetch(&slot, at, sizeof(slot)) &&
-	    lucid_read_slot(&slot, at, &ret, &nr) && slot.cave && ret + slot.cave == regs->ip)
+	    lucid_read_slot(&slot, at, &ret) && slot.cave && ret + slot.cave == regs->ip)
 		regs->ip = ret - SYSCALL_SIZE - XOR_SIZE;
 }
 
@@ -175,13 +210,12 @@ static unsigned long free_slot(struct mm_struct *mm, unsigned long area)
 	struct page *page;
 	unsigned long at = 0, ret;
 	unsigned int i;
-	u32 nr;
 
 	if (get_user_pages_remote(mm, area, 1, FOLL_FORCE, &page, NULL) != 1)
 		return 0;
 	slots = page_address(page);
 	for (i = 1; i < SLOTS && !at; i++)
-		if (!lucid_read_slot(&slots[i], area + i * sizeof(*slots), &ret, &nr))
+		if (!lucid_read_slot(&slots[i], area + i * sizeof(*slots), &ret))
 			at = area + i * sizeof(*slots);
 	put_page(page);
 	return at;
