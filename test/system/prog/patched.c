@@ -153,8 +153,8 @@ static void by_syscall(void)
 	stage = "syscall()";
 	check(pwrite(fd, "far", 4, 0x5000) == 4);
 	for (int i = 0; i < OFTEN; i++) {
-		char *p = (char *)syscall(
-			SYS_mmap, NULL, 0x1000, PROT_READ, MAP_PRIVATE, fd, 0x5000);
+		char *p =
+			(char *)syscall(SYS_mmap, NULL, 0x1000, PROT_READ, MAP_PRIVATE, fd, 0x5000);
 
 		check(p != MAP_FAILED && strcmp(p, "far") == 0);
 		check(munmap(p, 0x1000) == 0);
