@@ -194,6 +194,9 @@ static void report_crash(struct machine *m, int status)
 
 	if (reason >= sizeof(reasons) / sizeof(reasons[0]))
 		reason = CRASH_STUB_FAULT;
+	if (reason == CRASH_HOST && load(&s->crash.detail) == SIGBUS)
+		log_error("the host has no memory left for the guest; free some, or give the guest "
+			  "less (--memory)");
 	log_error("the guest's CPU stopped: %s (%s %d; rip %#lx, address %#lx, detail %#lx)",
 		reasons[reason], WIFSIGNALED(status) ? "signal" : "status",
 		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), load(&s->crash.rip),

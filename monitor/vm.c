@@ -22,6 +22,7 @@
 #include "device/rng.h"
 #include "monitor/cpu.h"
 #include "monitor/load.h"
+#include "monitor/ram_fault.h"
 #include "monitor/machine.h"
 #include "monitor/relay.h"
 #include "monitor/session.h"
@@ -210,6 +211,7 @@ static int set_up_memory(struct machine *m)
 		err = control_create(&m->control);
 	if (err)
 		return fail("guest memory", err);
+	ram_fault_watch(&m->ram);
 	return console_ring_open(m);
 }
 
