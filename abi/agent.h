@@ -103,6 +103,9 @@ struct agent_error {
 
 /* agent_start.flags */
 #define AGENT_TTY (1U << 0) /* run the command on a terminal of its own */
+/* Over vsock alone: instead of a command, base/tree.h from stdin to, or to stdout from, argv[0]. */
+#define AGENT_PUT (1U << 1)
+#define AGENT_GET (1U << 2)
 
 struct agent_winsize {
 	uint16_t rows, cols, xpixel, ypixel;

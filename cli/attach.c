@@ -41,7 +41,7 @@ static int attach(const char *name, bool no_input)
 static int attach_main(int argc, char **argv)
 {
 	bool no_input = false;
-	const struct target_option options[] = {{"no-stdin", &no_input, NULL}, {0}};
+	const struct target_option options[] = {{.name = "no-stdin", .flag = &no_input}, {0}};
 	struct targets t;
 	int status = targets_parse(&t, &verb_attach, TARGETS_ONE, options, argc, argv, NULL);
 

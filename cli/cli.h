@@ -19,6 +19,8 @@ extern const struct verb verb_inspect;
 extern const struct verb verb_stats;
 extern const struct verb verb_top;
 extern const struct verb verb_logs;
+extern const struct verb verb_exec;
+extern const struct verb verb_cp;
 extern const struct verb verb_attach;
 extern const struct verb verb_stop;
 extern const struct verb verb_kill;

@@ -24,7 +24,7 @@ static void show(const json_t *machine)
 static int inspect_main(int argc, char **argv)
 {
 	bool json = false;
-	const struct target_option options[] = {{"json", &json, NULL}, {0}};
+	const struct target_option options[] = {{.name = "json", .flag = &json}, {0}};
 	struct targets t;
 	int status = targets_parse(&t, &verb_inspect, TARGETS_SOME, options, argc, argv, NULL);
 

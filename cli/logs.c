@@ -103,7 +103,7 @@ static int show(const char *name, bool follow)
 static int logs_main(int argc, char **argv)
 {
 	bool follow = false;
-	const struct target_option options[] = {{"follow", &follow, NULL}, {0}};
+	const struct target_option options[] = {{.name = "follow", .flag = &follow}, {0}};
 	struct targets t;
 	int status = targets_parse(&t, &verb_logs, TARGETS_ONE, options, argc, argv, NULL);
 

@@ -37,6 +37,7 @@ enum {
 	OPT_NAME,
 	OPT_DETACH,
 	OPT_TTY,
+	OPT_VSOCK,
 	OPT_VERBOSE,
 	OPT_TIMEOUT,
 	OPT_HELP,
@@ -58,6 +59,7 @@ static const struct option long_options[] = {
 	{"name", required_argument, NULL, OPT_NAME},
 	{"detach", no_argument, NULL, OPT_DETACH},
 	{"tty", no_argument, NULL, OPT_TTY},
+	{"vsock", no_argument, NULL, OPT_VSOCK},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -161,9 +163,8 @@ static int parse_disk(struct options *o, char *arg)
 	return 0;
 }
 
-static int parse_env(struct options *o, char *arg)
+int options_parse_env(struct vm_command *c, char *arg)
 {
-	struct vm_command *c = &o->vm.command;
 	const char *equals = strchr(arg, '=');
 	size_t n = 0;
 
@@ -173,11 +174,11 @@ static int parse_env(struct options *o, char *arg)
 	}
 	while (c->env[n])
 		n++;
-	c->env[n] = arg; /* options_parse() made room for one an argument */
+	c->env[n] = arg; /* the caller made room for one an argument */
 	return 0;
 }
 
-static int parse_user(struct options *o, const char *arg)
+int options_parse_user(struct vm_command *c, const char *arg)
 {
 	const char *s = arg;
 	uint64_t uid, gid;
@@ -193,8 +194,8 @@ static int parse_user(struct options *o, const char *arg)
 	}
 	if (*s)
 		goto bad;
-	o->vm.command.uid = (uid_t)uid;
-	o->vm.command.gid = (gid_t)gid;
+	c->uid = (uid_t)uid;
+	c->gid = (gid_t)gid;
 	return 0;
 bad:
 	log_error("--user %s: not a user id; give numbers, UID or UID:GID", arg);
@@ -262,7 +263,7 @@ static int parse_option(struct options *o, int opt, char *arg)
 			"--append: too long for a command line; give at most %d bytes", APPEND_MAX);
 		return -1;
 	case OPT_ENV:
-		return parse_env(o, arg);
+		return options_parse_env(&o->vm.command, arg);
 	case OPT_WORKDIR:
 		o->vm.command.workdir = arg;
 		if (arg[0] == '/')
@@ -270,7 +271,7 @@ static int parse_option(struct options *o, int opt, char *arg)
 		log_error("--workdir %s: not an absolute path; begin it with /", arg);
 		return -1;
 	case OPT_USER:
-		return parse_user(o, arg);
+		return options_parse_user(&o->vm.command, arg);
 	case OPT_HOSTNAME:
 		return parse_hostname(o, arg);
 	case OPT_CONSOLE:
@@ -288,6 +289,9 @@ static int parse_option(struct options *o, int opt, char *arg)
 		return 0;
 	case OPT_TTY:
 		o->vm.command.tty = true;
+		return 0;
+	case OPT_VSOCK:
+		o->vm.vsock_outward = true;
 		return 0;
 	case OPT_VERBOSE:
 		o->verbose = true;

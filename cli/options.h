@@ -22,6 +22,9 @@ struct options {
  * 0, or -1 after a reported error. Either way options_free() ends it.
  */
 int options_parse(struct options *o, int argc, char **argv);
+/* The arguments of --env and --user, which other verbs have too; the environment must have room. */
+int options_parse_env(struct vm_command *c, char *arg);
+int options_parse_user(struct vm_command *c, const char *arg);
 void options_free(struct options *o);
 
 #endif

@@ -96,7 +96,7 @@ static int ps_main(int argc, char **argv)
 {
 	bool json = false, quiet = false;
 	const struct target_option options[] = {
-		{"json", &json, NULL}, {"quiet", &quiet, NULL}, {0}};
+		{.name = "json", .flag = &json}, {.name = "quiet", .flag = &quiet}, {0}};
 	struct api_call *calls;
 	struct targets t;
 	int status = targets_parse(&t, &verb_ps, TARGETS_ANY, options, argc, argv, NULL);

@@ -42,6 +42,7 @@ static const char help[] =
 	"  --name NAME         the machine's name (default vm-NUMBER)\n"
 	"  --detach            go on in the background; output goes to `lucid logs`\n"
 	"  --tty               with --detach: give the command a terminal\n"
+	"  --vsock             let the guest connect to sockets of the host, see lucid(1)\n"
 	"\n"
 	"Kernel:\n"
 	"  --kernel FILE       another guest kernel\n"

@@ -214,7 +214,8 @@ static int run(const struct verb *verb, bool sort, int argc, char **argv)
 {
 	const struct sigaction action = {.sa_handler = interrupt};
 	bool json = false, once = false;
-	const struct target_option options[] = {{"json", &json, NULL}, {"once", &once, NULL}, {0}};
+	const struct target_option options[] = {
+		{.name = "json", .flag = &json}, {.name = "once", .flag = &once}, {0}};
 	struct targets t;
 	int status = targets_parse(&t, verb, TARGETS_ANY, options, argc, argv, NULL);
 

@@ -32,7 +32,7 @@ static int read_options(const struct target_option *options, const struct verb *
 		table[n++] = (struct option){"all", no_argument, NULL, 'a'};
 	for (int i = 0; options && options[i].name && n < OPTIONS_MAX; i++)
 		table[n++] = (struct option){options[i].name,
-			options[i].value ? required_argument : no_argument, NULL, 256 + i};
+			options[i].flag ? no_argument : required_argument, NULL, 256 + i};
 	opterr = 0;
 	optind = 0;
 	for (;;) {
@@ -54,6 +54,11 @@ static int read_options(const struct target_option *options, const struct verb *
 			log_bug("an option that is not in the table");
 		else if (options[opt - 256].value)
 			*options[opt - 256].value = optarg;
+		else if (options[opt - 256].take &&
+			 options[opt - 256].take(options[opt - 256].arg, optarg) < 0)
+			return EXIT_LUCID;
+		else if (options[opt - 256].take)
+			continue;
 		else
 			*options[opt - 256].flag = true;
 	}

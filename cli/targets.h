@@ -14,6 +14,8 @@ struct target_option {
 	const char *name;
 	bool *flag; /* set if it is given */
 	const char **value; /* instead: takes an argument */
+	int (*take)(void *arg, char *value); /* instead: is called with it; -1: reported */
+	void *arg;
 };
 
 struct targets {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include "monitor/machine.h"
 
@@ -73,7 +74,7 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),
 };
 
-int monitor_confine(void)
+int monitor_confine(const struct machine *m)
 {
 	scmp_filter_ctx ctx;
 	unsigned i;
@@ -86,6 +87,12 @@ int monitor_confine(void)
 		return -ENOMEM;
 	for (i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && !err; i++)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+	/* Where the guest may connect to sockets of the host, and to such of one kind alone. */
+	if (!err && m->config->vsock_outward)
+		err = seccomp_rule_add(
+			ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	if (!err && m->config->vsock_outward)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
 	if (!err)
 		err = seccomp_load(ctx);
 	seccomp_release(ctx);

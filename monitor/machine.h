@@ -35,6 +35,7 @@ enum {
 struct session;
 struct relay;
 struct api_server;
+struct vsock_host;
 
 struct machine {
 	const struct vm_config *config;
@@ -57,6 +58,7 @@ struct machine {
 	bool stopping; /* somebody asked it to power off */
 	struct relay *relay; /* of a detached machine, else NULL */
 	struct api_server *api; /* NULL: it has no name */
+	struct vsock_host *vsock; /* the same */
 	int64_t started; /* wall clock, seconds */
 	uint64_t dead_ns[2]; /* CPU time of spaces that have ended: user's, system's */
 	uint64_t counts[MACHINE_COUNTS];
@@ -104,6 +106,6 @@ void machine_kill(struct machine *m);
 /* ---- confine.c ------------------------------------------------------------------ */
 
 /* Takes from the monitor what it does not need once the machine runs. 0 or -errno. */
-int monitor_confine(void);
+int monitor_confine(const struct machine *m);
 
 #endif

@@ -26,6 +26,7 @@
 #include "monitor/machine.h"
 #include "monitor/relay.h"
 #include "monitor/session.h"
+#include "monitor/vsock.h"
 
 /* How long a guest has to power itself off once it was asked to. */
 #define GRACE_SECONDS 15
@@ -319,6 +320,11 @@ static int set_up_devices(struct machine *m)
 			return -1;
 		}
 	}
+	if (c->claim) {
+		m->vsock = vsock_host_create(&m->bus, c->claim->dir, c->vsock_outward);
+		if (!m->vsock)
+			return fail("vsock", errno);
+	}
 	return 0;
 }
 
@@ -350,7 +356,7 @@ static int set_up(struct machine *m)
 	/* All paths have been opened; a daemon keeps no directory busy. */
 	if (m->config->log && chdir("/") < 0)
 		return fail("/", errno);
-	err = monitor_confine();
+	err = monitor_confine(m);
 	if (err)
 		return fail("seccomp", err);
 	err = vcpu_start(m, image.entry);
@@ -373,6 +379,7 @@ static void tear_down(struct machine *m)
 	if (m->session)
 		session_destroy(m->session);
 	relay_destroy(m->relay);
+	vsock_host_destroy(m->vsock);
 	bus_destroy(&m->bus);
 	console_ring_close(m);
 	control_destroy(&m->control);

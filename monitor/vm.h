@@ -51,6 +51,7 @@ struct vm_config {
 	const char *console; /* kernel messages: file, "-" for stderr, NULL for nowhere */
 	unsigned timeout; /* seconds, 0: none */
 	struct rundir_claim *claim; /* the machine's name; NULL: none, and no control socket */
+	bool vsock_outward; /* the guest may connect to vsock_PORT in the machine's folder */
 	/*
 	 * Of a detached machine: where its streams go, NULL: they are Lucid's own. A byte is
 	 * written to ready, and ready closed, when its command runs.

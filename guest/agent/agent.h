@@ -139,6 +139,16 @@ bool pump_done(const struct pump *p);
 /* Drops what it holds and closes both ends: nobody wants the bytes any more. */
 void pump_close(struct pump *p);
 
+/* ---- exec.c: more commands, over vsock ------------------------------------------------------ */
+
+/* A socket that listens for the host on AGENT_VSOCK_PORT, or -1: the kernel or the host has none.
+ */
+int exec_listen(void);
+/* Takes a connection and serves it in a process of its own. */
+void exec_accept(int listener);
+/* Serves one stream (abi/agent.h) to its end; for the process of its own, and for tests. */
+void exec_serve(int conn);
+
 /* ---- serve.c: from START to the command's end ---------------------------------------------- */
 
 /*

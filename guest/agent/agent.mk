@@ -3,7 +3,7 @@
 # after it for guests without a disk.
 
 AGENT_SRC := $(addprefix guest/agent/,main.c port.c message.c root.c system.c command.c user.c \
-	pump.c serve.c)
+	pump.c serve.c exec.c) base/tree.c
 AGENT_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual \
 	-Wsign-compare -Wwrite-strings -Werror -ffunction-sections -fdata-sections \
 	-fno-pie -fstack-protector-strong -I.
@@ -11,7 +11,7 @@ AGENT_LDFLAGS := -static -s -Wl,--gc-sections -Wl,--build-id=none
 BUSYBOX ?= /bin/busybox
 
 # The sanitizers and the like of a test build have no place in the guest: flags of its own.
-build/agent: $(AGENT_SRC) guest/agent/agent.h abi/agent.h
+build/agent: $(AGENT_SRC) guest/agent/agent.h abi/agent.h base/tree.h
 	@mkdir -p build
 	$(CC) $(AGENT_CFLAGS) $(AGENT_LDFLAGS) -o $@ $(AGENT_SRC)
 

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/tree.h"
 #include "guest/agent/agent.h"
 
 /* Files a process may open: few by default, as select() expects, more on request. */
@@ -126,6 +127,24 @@ static void child_enter_workdir(const struct child *child)
 	}
 }
 
+static void tell_error(const char *line)
+{
+	dprintf(STDERR_FILENO, "%s\n", line);
+}
+
+/* What the agent itself does as that user: one end of a copy. */
+static _Noreturn void child_copy(const struct child *child)
+{
+	const char *path = child->c->argv[0];
+
+	if (!path)
+		child_fail(child, 125, "no path to copy");
+	close(child->report);
+	if (child->c->start.flags & AGENT_PUT)
+		_exit(!tree_receive(STDIN_FILENO, path, tell_error));
+	_exit(!tree_send(path, STDOUT_FILENO, tell_error));
+}
+
 static _Noreturn void child_exec(const struct child *child)
 {
 	char **argv = child->c->argv;
@@ -168,6 +187,8 @@ static _Noreturn void child_main(const struct child *child)
 		signal(i, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (child->c->start.flags & (AGENT_PUT | AGENT_GET))
+		child_copy(child);
 	child_exec(child);
 }
 

@@ -17,6 +17,7 @@
 struct server {
 	int *port;
 	int signals; /* signalfd */
+	int execs; /* where connections for more commands arrive, or -1 */
 	int slave;
 	pid_t pid; /* of the command; 0: none */
 	bool started, exited, released, over;
@@ -240,15 +241,17 @@ static int time_left(const struct server *s)
 
 static void wait_and_handle(struct server *s)
 {
-	struct pollfd fds[8] = {
+	struct pollfd fds[9] = {
 		{.fd = s->signals, .events = POLLIN},
 		{.fd = s->port[PORT_CONTROL], .events = POLLIN},
+		/* Only where there is a root to run them in. */
+		[8] = {.fd = s->started && !s->exited ? s->execs : -1, .events = POLLIN},
 	};
 
 	pump_watch(&s->in, fds + 2);
 	pump_watch(&s->out, fds + 4);
 	pump_watch(&s->err, fds + 6);
-	if (poll(fds, 8, time_left(s)) < 0)
+	if (poll(fds, 9, time_left(s)) < 0)
 		return; /* EINTR */
 	if (s->kill_at && !s->exited && now_ms() >= s->kill_at) {
 		signal_all(s, SIGKILL);
@@ -261,6 +264,8 @@ static void wait_and_handle(struct server *s)
 	pump_run(&s->in, fds + 2);
 	pump_run(&s->out, fds + 4);
 	pump_run(&s->err, fds + 6);
+	if (fds[8].revents)
+		exec_accept(s->execs);
 }
 
 static int open_signals(void)
@@ -288,6 +293,7 @@ void serve(int fd[PORT_COUNT], int (*before_run)(const struct command *c, struct
 	s.slave = -1;
 	s.before_run = before_run;
 	s.signals = open_signals();
+	s.execs = exec_listen();
 	pump_init(&s.in, PUMP_TO_PIPE, -1, -1);
 	pump_init(&s.out, PUMP_TO_PORT, -1, -1);
 	pump_init(&s.err, PUMP_TO_PORT, -1, -1);
