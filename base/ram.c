@@ -94,6 +94,17 @@ void ram_destroy(struct ram *ram)
 	*ram = (struct ram){.fd = -1};
 }
 
+void ram_discard(const struct ram *ram, uint64_t pa, uint64_t len)
+{
+	if (pa >= ram->size || len == 0)
+		return;
+	if (len > ram->size - pa)
+		len = ram->size - pa;
+	/* It was the guest's offer: if the host cannot take it, nothing is lost. */
+	(void)!fallocate(
+		ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)pa, (off_t)len);
+}
+
 uint64_t ram_committed(const struct ram *ram)
 {
 	struct stat st;

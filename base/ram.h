@@ -23,6 +23,12 @@ struct ram {
 int ram_create(struct ram *ram, uint64_t size);
 void ram_destroy(struct ram *ram);
 
+/*
+ * Gives [pa, pa + len) back to the host, wherever it is mapped; it reads as zeros then. Parts of
+ * pages are zeroed, what is outside RAM is ignored.
+ */
+void ram_discard(const struct ram *ram, uint64_t pa, uint64_t len);
+
 /* Bytes of it that the host has committed. */
 uint64_t ram_committed(const struct ram *ram);
 

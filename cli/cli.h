@@ -22,6 +22,7 @@ extern const struct verb verb_logs;
 extern const struct verb verb_exec;
 extern const struct verb verb_cp;
 extern const struct verb verb_attach;
+extern const struct verb verb_memory;
 extern const struct verb verb_stop;
 extern const struct verb verb_kill;
 extern const struct verb verb_help;

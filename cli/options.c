@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,7 @@ enum {
 	OPT_NAME,
 	OPT_DETACH,
 	OPT_TTY,
+	OPT_BALLOON,
 	OPT_VSOCK,
 	OPT_VERBOSE,
 	OPT_TIMEOUT,
@@ -60,6 +62,7 @@ static const struct option long_options[] = {
 	{"detach", no_argument, NULL, OPT_DETACH},
 	{"tty", no_argument, NULL, OPT_TTY},
 	{"vsock", no_argument, NULL, OPT_VSOCK},
+	{"balloon", required_argument, NULL, OPT_BALLOON},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -94,7 +97,8 @@ static int size_shift(const char *suffix)
 	return 10 * (int)(letter - letters + 1);
 }
 
-static int parse_memory(struct options *o, const char *arg)
+/* A size in bytes; whole names the argument that it is part of. */
+static int parse_size(const char *arg, const char *whole, uint64_t *size)
 {
 	const char *s = arg;
 	uint64_t n;
@@ -104,22 +108,57 @@ static int parse_memory(struct options *o, const char *arg)
 	if (parse_number(&s, 0, UINT64_MAX, &n) || s > arg)
 		shift = size_shift(s);
 	if (shift < 0) {
-		log_error("--memory %s: not a size; give a number with K, M or G, like 512M", arg);
+		log_error(
+			"--memory %s: not a size; give a number with K, M or G, like 512M", whole);
 		return -1;
 	}
 	if (n > MEMORY_MAX >> shift) {
-		log_error("--memory %s: more than the address map holds; give at most %lluG", arg,
+		log_error("--memory %s: more than the address map holds; give at most %lluG", whole,
 			(unsigned long long)(MEMORY_MAX >> 30));
 		return -1;
 	}
 	n <<= shift;
 	if (n < MEMORY_MIN) {
-		log_error("--memory %s: too small for a guest; give at least %lluM", arg,
+		log_error("--memory %s: too small for a guest; give at least %lluM", whole,
 			(unsigned long long)(MEMORY_MIN >> 20));
 		return -1;
 	}
-	o->vm.memory = (n + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
+	*size = (n + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
 	return 0;
+}
+
+int options_parse_size(const char *arg, uint64_t *size)
+{
+	const char *s = arg;
+	uint64_t n;
+	int shift = -1;
+
+	if (parse_number(&s, 0, UINT64_MAX >> 30, &n))
+		shift = size_shift(s);
+	if (shift < 0) {
+		log_error("%s: not a size; give a number with K, M or G, like 512M", arg);
+		return -1;
+	}
+	*size = n << shift;
+	return 0;
+}
+
+static int parse_memory(struct options *o, char *arg)
+{
+	char whole[64];
+	char *dots = strstr(arg, "..");
+
+	snprintf(whole, sizeof(whole), "%s", arg);
+	o->vm.memory_max = 0;
+	if (dots)
+		*dots = '\0';
+	if (parse_size(arg, whole, &o->vm.memory) < 0 ||
+		(dots && parse_size(dots + 2, whole, &o->vm.memory_max) < 0))
+		return -1;
+	if (!dots || o->vm.memory_max >= o->vm.memory)
+		return 0;
+	log_error("--memory %s: ends below its beginning; give the smaller size first", whole);
+	return -1;
 }
 
 static int parse_cpus(struct options *o, const char *arg)
@@ -290,6 +329,12 @@ static int parse_option(struct options *o, int opt, char *arg)
 	case OPT_TTY:
 		o->vm.command.tty = true;
 		return 0;
+	case OPT_BALLOON:
+		o->vm.balloon_auto = strcmp(arg, "auto") == 0;
+		if (o->vm.balloon_auto || strcmp(arg, "manual") == 0)
+			return 0;
+		log_error("--balloon %s: not a way; give auto or manual", arg);
+		return -1;
 	case OPT_VSOCK:
 		o->vm.vsock_outward = true;
 		return 0;

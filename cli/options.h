@@ -23,6 +23,7 @@ struct options {
  */
 int options_parse(struct options *o, int argc, char **argv);
 /* The arguments of --env and --user, which other verbs have too; the environment must have room. */
+int options_parse_size(const char *arg, uint64_t *size);
 int options_parse_env(struct vm_command *c, char *arg);
 int options_parse_user(struct vm_command *c, const char *arg);
 void options_free(struct options *o);

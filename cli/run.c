@@ -23,6 +23,8 @@ static const char help[] =
 	"\n"
 	"Machine:\n"
 	"  --memory SIZE       guest memory, with K, M or G (default 512M)\n"
+	"  --memory MIN..MAX   begin with MIN, grow by need up to MAX, shrink when idle\n"
+	"  --balloon auto      give memory back when the host is short of it\n"
 	"  --cpus N            virtual CPUs (1 for now)\n"
 	"  --timeout SECONDS   power the guest off after this time\n"
 	"\n"

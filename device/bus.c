@@ -70,6 +70,12 @@ void device_broken(struct device *dev, unsigned queue, const char *why)
 		dev->bus->raise(dev->bus->raise_arg, LUCID_EVENT_CONFIG(dev->place));
 }
 
+void device_config_changed(struct device *dev)
+{
+	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		dev->bus->raise(dev->bus->raise_arg, LUCID_EVENT_CONFIG(dev->place));
+}
+
 int device_init(struct device *dev, struct bus *bus)
 {
 	if (dev->queues > LUCID_DEVICE_QUEUES || dev->queue_max > VQ_SIZE_MAX)
@@ -204,6 +210,15 @@ static long config_read(const struct device *dev, uint64_t offset, uint64_t leng
 	return value;
 }
 
+static long config_write(struct device *dev, uint64_t offset, uint64_t length, uint64_t value)
+{
+	if (length < 1 || length > sizeof(value) || length > dev->config_size ||
+		offset > dev->config_size - length || !dev->ops->config_write ||
+		dev->ops->config_write(dev, (unsigned)offset, (unsigned)length, value) < 0)
+		return LUCID_E_INVAL;
+	return 0;
+}
+
 static long queue_setup(struct device *dev, uint64_t which, const uint64_t ring[3])
 {
 	const uint8_t state = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK |
@@ -247,7 +262,7 @@ long bus_call(struct bus *bus, unsigned nr, const uint64_t arg[5])
 	case LUCID_MC_DEV_CONFIG_READ:
 		return config_read(dev, arg[1], arg[2]);
 	case LUCID_MC_DEV_CONFIG_WRITE:
-		return LUCID_E_INVAL; /* no device here has a field to write */
+		return config_write(dev, arg[1], arg[2], arg[3]);
 	case LUCID_MC_DEV_QUEUE_MAX:
 		return arg[1] < dev->queues ? dev->queue_max : 0;
 	case LUCID_MC_DEV_QUEUE_SETUP:

@@ -29,6 +29,11 @@ struct device_ops {
 	void (*stop)(struct device *dev, unsigned queue);
 	/* The guest resets the device, all queues have stopped. May be NULL. */
 	void (*reset)(struct device *dev);
+	/*
+	 * The guest writes a field of the configuration; offset and length are within it, value
+	 * is untrusted. 0 or -EINVAL. NULL: there is none to write.
+	 */
+	int (*config_write)(struct device *dev, unsigned offset, unsigned length, uint64_t value);
 	/* Frees the device; all queues have stopped. */
 	void (*destroy)(struct device *dev);
 };
@@ -39,7 +44,7 @@ struct device {
 	uint32_t id; /* VIRTIO_ID_* */
 	uint64_t offered; /* feature bits; the transport's own are added */
 	uint64_t required; /* those without which it cannot be driven */
-	const void *config; /* configuration space, little endian, read-only */
+	const void *config; /* configuration space, little endian */
 	size_t config_size;
 	unsigned queues; /* up to LUCID_DEVICE_QUEUES */
 	uint16_t queue_max; /* greatest size of each, a power of two */
@@ -67,6 +72,9 @@ void device_again(struct device *dev, uint64_t queues);
 
 /* Raises the device's event if the guest wants one for what was given back on a queue. */
 void device_signal(struct device *dev, unsigned queue);
+
+/* Tells the driver that the configuration is another one. */
+void device_config_changed(struct device *dev);
 
 /* The driver did what no driver may: nothing more is done for it until it resets the device. */
 void device_broken(struct device *dev, unsigned queue, const char *why);

@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "monitor/figures.h"
 #include "monitor/machine.h"
+#include "monitor/memory.h"
 #include "monitor/relay.h"
 #include "monitor/session.h"
 
@@ -55,8 +56,8 @@ static json_t *fixed(const struct machine *m)
 	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:i, s:b, s:b, s:o, s:o}", "name",
 		c->claim->name, "pid", (int)getpid(), "version", LUCID_VERSION, "started",
 		(json_int_t)m->started, "memory", (json_int_t)c->memory, "memory_max",
-		(json_int_t)m->ram.size, "cpus", (int)c->cpus, "detached", c->log != NULL, "tty",
-		c->command.tty, "command", strings(c->command.argv), "disks", disks);
+		(json_int_t)memory_max(m->memory), "cpus", (int)c->cpus, "detached", c->log != NULL,
+		"tty", c->command.tty, "command", strings(c->command.argv), "disks", disks);
 }
 
 static void get_machine(void *arg, const json_t *body, struct api_reply *reply)
@@ -66,8 +67,41 @@ static void get_machine(void *arg, const json_t *body, struct api_reply *reply)
 	(void)body;
 	reply->json = fixed(m);
 	json_object_set_new(reply->json, "state", json_string(state_name(m)));
+	json_object_set_new(reply->json, "memory", json_integer((json_int_t)memory_now(m->memory)));
 	json_object_set_new(
 		reply->json, "memory_host", json_integer((json_int_t)ram_committed(&m->ram)));
+}
+
+static void answer_memory(const struct machine *m, struct api_reply *reply)
+{
+	reply->json = json_pack("{s:I, s:I, s:I, s:I, s:I}", "now",
+		(json_int_t)memory_now(m->memory), "target", (json_int_t)memory_target(m->memory),
+		"boot", (json_int_t)m->config->memory, "max", (json_int_t)memory_max(m->memory),
+		"host", (json_int_t)ram_committed(&m->ram));
+}
+
+static void get_memory(void *arg, const json_t *body, struct api_reply *reply)
+{
+	(void)body;
+	answer_memory(arg, reply);
+}
+
+static void post_memory(void *arg, const json_t *body, struct api_reply *reply)
+{
+	struct machine *m = arg;
+	const json_t *target = json_object_get(body, "target");
+
+	if (!json_is_integer(target) || json_integer_value(target) < 0) {
+		api_refuse(reply, 400, "give {\"target\": bytes}");
+	} else if (is_ending(m, reply)) {
+		return;
+	} else if (memory_set(m->memory, (uint64_t)json_integer_value(target)) < 0) {
+		api_refuse(reply, 409, "it can have from %lluM to %lluM",
+			(unsigned long long)(MEMORY_LEAST >> 20),
+			(unsigned long long)(memory_max(m->memory) >> 20));
+	} else {
+		answer_memory(m, reply);
+	}
 }
 
 static void get_stats(void *arg, const json_t *body, struct api_reply *reply)
@@ -135,6 +169,8 @@ static const struct api_route routes[] = {
 	{"GET", "/v1/machine", get_machine},
 	{"GET", "/v1/stats", get_stats},
 	{"GET", "/metrics", get_metrics},
+	{"GET", "/v1/memory", get_memory},
+	{"POST", "/v1/memory", post_memory},
 	{"POST", "/v1/stop", post_stop},
 	{"POST", "/v1/kill", post_kill},
 	{"POST", "/v1/attach", post_attach},

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "monitor/figures.h"
+#include "monitor/memory.h"
 
 enum kind {
 	COUNTER,
@@ -98,10 +99,30 @@ static void collect_cpu(struct figures *f, const struct machine *m)
 
 static void collect_memory(struct figures *f, const struct machine *m)
 {
-	add(f, GAUGE, "memory_bytes", "Memory that the guest has been given", m->config->memory);
-	add(f, GAUGE, "memory_max_bytes", "Memory that it may have", m->ram.size);
+	add(f, GAUGE, "memory_bytes", "Memory that the guest has been given",
+		memory_now(m->memory));
+	add(f, GAUGE, "memory_target_bytes", "Memory that it shall have", memory_target(m->memory));
+	add(f, GAUGE, "memory_max_bytes", "Memory that it may have", memory_max(m->memory));
 	add(f, GAUGE, "memory_host_bytes", "Of it, what the host has committed",
 		ram_committed(&m->ram));
+}
+
+/* What the guest said when it was last asked; asked anew for the next look. */
+static void collect_guest_memory(struct figures *f, const struct machine *m)
+{
+	const struct balloon_stats *s = memory_stats(m->memory);
+
+	memory_ask(m->memory);
+	add(f, COUNTER, "memory_reported_bytes",
+		"Memory that the guest gave back because it was free", memory_reported(m->memory));
+	add(f, GAUGE, "guest_memory_total_bytes", "Memory as the guest's kernel counts it",
+		s->total);
+	add(f, GAUGE, "guest_memory_free_bytes", "Of it, free", s->free);
+	add(f, GAUGE, "guest_memory_available_bytes", "Of it, to be had without swapping",
+		s->available);
+	add(f, GAUGE, "guest_memory_caches_bytes", "Of it, cached files", s->caches);
+	add(f, COUNTER, "guest_major_faults", "Page faults that read a disk", s->major_faults);
+	add(f, COUNTER, "guest_minor_faults", "Page faults that did not", s->minor_faults);
 }
 
 static void collect_vcpu(struct figures *f, const struct machine *m)
@@ -139,6 +160,7 @@ static void collect(struct figures *f, struct machine *m)
 	add(f, GAUGE, "cpus", "Virtual CPUs", m->config->cpus);
 	collect_cpu(f, m);
 	collect_memory(f, m);
+	collect_guest_memory(f, m);
 	collect_vcpu(f, m);
 }
 

@@ -36,6 +36,7 @@ struct session;
 struct relay;
 struct api_server;
 struct vsock_host;
+struct memory;
 
 struct machine {
 	const struct vm_config *config;
@@ -59,6 +60,7 @@ struct machine {
 	struct relay *relay; /* of a detached machine, else NULL */
 	struct api_server *api; /* NULL: it has no name */
 	struct vsock_host *vsock; /* the same */
+	struct memory *memory;
 	int64_t started; /* wall clock, seconds */
 	uint64_t dead_ns[2]; /* CPU time of spaces that have ended: user's, system's */
 	uint64_t counts[MACHINE_COUNTS];

@@ -26,7 +26,8 @@ static void bus_error(int signal, siginfo_t *info, void *context)
 
 void ram_fault_watch(const struct ram *ram)
 {
-	struct sigaction action = {.sa_sigaction = bus_error, .sa_flags = SA_SIGINFO | SA_RESETHAND};
+	struct sigaction action = {
+		.sa_sigaction = bus_error, .sa_flags = SA_SIGINFO | SA_RESETHAND};
 
 	watched = ram;
 	sigaction(SIGBUS, &action, NULL);

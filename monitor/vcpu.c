@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "monitor/machine.h"
+#include "monitor/memory.h"
 
 #define load(p) __atomic_load_n(p, __ATOMIC_SEQ_CST)
 #define store(p, v) __atomic_store_n(p, v, __ATOMIC_SEQ_CST)
@@ -109,7 +110,7 @@ static long dispatch(struct machine *m, unsigned nr, const uint64_t arg[5])
 	case LUCID_MC_WALLCLOCK:
 		return wallclock();
 	case LUCID_MC_MEMORY:
-		return 0;
+		return (long)memory_pressure(m->memory, arg[0], arg[1], arg[2]);
 	case STUB_MC_SPACE:
 		return space_call(m, arg[0]);
 	}

@@ -24,6 +24,7 @@
 #include "monitor/load.h"
 #include "monitor/ram_fault.h"
 #include "monitor/machine.h"
+#include "monitor/memory.h"
 #include "monitor/relay.h"
 #include "monitor/session.h"
 #include "monitor/vsock.h"
@@ -34,6 +35,11 @@
 #define FAILED_SECONDS 2
 
 /* The kernel command line that every guest gets; --append comes after it. */
+/*
+ * Of one that can grow: what comes later can go again, as far as the kernel can spare it, and an
+ * allocation is not refused for being larger than what is there yet.
+ */
+#define CMDLINE_GROWS " memory_hotplug.online_policy=auto-movable sysctl.vm.overcommit_memory=1"
 #define CMDLINE "console=hvc0 panic=-1 rdinit=/init thp_anon=16K-64K:always"
 
 void machine_stop(struct machine *m, enum machine_end end)
@@ -204,9 +210,21 @@ static int set_up_descriptors(struct machine *m)
 	return 0;
 }
 
+static struct memory_config memory_config(const struct machine *m)
+{
+	const struct vm_config *c = m->config;
+
+	return (struct memory_config){
+		.boot = c->memory,
+		.max = c->memory_max > c->memory ? c->memory_max : c->memory,
+		.host_pressure = c->balloon_auto,
+	};
+}
+
 static int set_up_memory(struct machine *m)
 {
-	int err = ram_create(&m->ram, m->config->memory);
+	const struct memory_config config = memory_config(m);
+	int err = ram_create(&m->ram, memory_ram_size(&config));
 
 	if (!err)
 		err = control_create(&m->control);
@@ -219,18 +237,20 @@ static int set_up_memory(struct machine *m)
 static int load_images(struct machine *m, struct load_image *image)
 {
 	const struct vm_config *c = m->config;
+	/* What the guest gets later is no place for them. */
+	const struct ram boot = {.fd = m->ram.fd, .base = m->ram.base, .size = c->memory};
 	struct lucid_info *info = m->control.info;
 	const char *why;
 	unsigned which;
 	int64_t size;
 
-	if (load_kernel(&m->ram, c->kernel, image, &why) < 0) {
+	if (load_kernel(&boot, c->kernel, image, &why) < 0) {
 		log_error("kernel %s %s", c->kernel, why);
 		return -1;
 	}
 	if (!c->initrds)
 		return 0;
-	size = load_initrd(&m->ram, image->end, c->initrd, c->initrds, &why, &which);
+	size = load_initrd(&boot, image->end, c->initrd, c->initrds, &why, &which);
 	if (size < 0) {
 		log_error("initial RAM disk %s %s", c->initrd[which], why);
 		return -1;
@@ -260,7 +280,8 @@ static int set_up_info(struct machine *m)
 	info->vcpus = m->config->cpus;
 	space_hypercalls(info->hypercall);
 	cpu_describe(info);
-	length = snprintf(info->cmdline, sizeof(info->cmdline), CMDLINE "%s%s%s",
+	length = snprintf(info->cmdline, sizeof(info->cmdline), CMDLINE "%s%s%s%s",
+		m->ram.size > m->config->memory ? CMDLINE_GROWS : "",
 		m->config->console ? "" : " quiet", m->config->append ? " " : "",
 		m->config->append ? m->config->append : "");
 	if (length >= (int)sizeof(info->cmdline)) {
@@ -320,6 +341,11 @@ static int set_up_devices(struct machine *m)
 			return -1;
 		}
 	}
+	const struct memory_config memory = memory_config(m);
+
+	m->memory = memory_create(&m->bus, &memory);
+	if (!m->memory)
+		return -1;
 	if (c->claim) {
 		m->vsock = vsock_host_create(&m->bus, c->claim->dir, c->vsock_outward);
 		if (!m->vsock)
@@ -380,6 +406,7 @@ static void tear_down(struct machine *m)
 		session_destroy(m->session);
 	relay_destroy(m->relay);
 	vsock_host_destroy(m->vsock);
+	memory_destroy(m->memory);
 	bus_destroy(&m->bus);
 	console_ring_close(m);
 	control_destroy(&m->control);

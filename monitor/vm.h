@@ -38,6 +38,8 @@ struct vm_command {
 
 struct vm_config {
 	uint64_t memory; /* bytes, a multiple of 2 MiB */
+	uint64_t memory_max; /* it may grow to as many; 0: it does not */
+	bool balloon_auto; /* the host's need may take memory back */
 	unsigned cpus;
 	const char *kernel; /* ELF image */
 	const char *append; /* more kernel command line, or NULL */
