@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,8 +15,8 @@
 #include "api/rundir.h"
 #include "base/log.h"
 
-/* Whoever looks after the dead holds their lock for a moment; a living machine keeps it. */
-#define CLAIM_TRIES 20
+/* Claims and burials are made one at a time, and each takes microseconds. */
+#define CLAIM_TRIES 1000
 #define CLAIM_WAIT_NS 10000000
 
 bool rundir_name_valid(const char *name)
@@ -84,6 +85,18 @@ static int open_top(char *path, size_t size, bool create)
 	return -EPERM;
 }
 
+/*
+ * Takes the right to claim and to bury. Not so if somebody else has it, or if the folder of all
+ * has been removed meanwhile by whoever was the last.
+ */
+static bool take_turn(int top, const char *path)
+{
+	struct stat a, b;
+
+	return flock(top, LOCK_EX | LOCK_NB) == 0 && fstat(top, &a) == 0 && lstat(path, &b) == 0 &&
+	       a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
 /* ---- Locks ----------------------------------------------------------------------- */
 
 /* Locks of open files, which children of the monitor share and a fork does not lose. */
@@ -116,7 +129,10 @@ static bool still_there(int dir, int lock)
 	       a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
-/* Opens and locks the folder of a name: 1; 0: another one has it; -errno; -EAGAIN: try again. */
+/*
+ * Opens and locks the folder of a name, which is made if need be: 1; 0: a living machine has it;
+ * -EAGAIN: its last owner is just leaving; or another -errno. It must be the caller's turn.
+ */
 static int lock_folder(int top, const char *name, int *dir, int *lock)
 {
 	int r = -EAGAIN;
@@ -163,7 +179,6 @@ static void bury(int top, const char *name)
 {
 	int dir = -1, lock = -1;
 
-	/* A claim under way that finds its folder gone makes it again. */
 	if (lock_folder(top, name, &dir, &lock) != 1)
 		return;
 	empty_folder(dir);
@@ -178,8 +193,8 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Sorts the names in the folder into the living and the dead, and buries these. */
-static int sort_out(int top, char ***names, size_t *count)
+/* Sorts the names in the folder into the living and the dead, and buries these if it may. */
+static int sort_out(int top, bool may_bury, char ***names, size_t *count)
 {
 	int copy = openat(top, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 	DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
@@ -205,10 +220,10 @@ static int sort_out(int top, char ***names, size_t *count)
 			continue;
 		bool alive = is_locked(dir);
 		close(dir);
-		if (!alive) {
+		if (!alive && may_bury)
 			bury(top, e->d_name);
+		if (!alive)
 			continue;
-		}
 		if (*count == room) {
 			char **grown = reallocarray(*names, room = 2 * room + 16, sizeof(char *));
 
@@ -252,52 +267,56 @@ static int note(const char *path, int err)
 	return -1;
 }
 
-static int try_claim(struct rundir_claim *c, int top)
+/* One machine a process: its number is a name that no other one has. */
+static void make_up_name(struct rundir_claim *c)
 {
-	const struct timespec pause = {.tv_nsec = CLAIM_WAIT_NS};
-	int r = -EAGAIN;
+	static unsigned count;
 
-	for (int i = 0; i < CLAIM_TRIES && r <= 0 && (r == 0 || r == -EAGAIN); i++) {
-		if (i > 0)
-			nanosleep(&pause, NULL);
-		r = lock_folder(top, c->name, &c->dir, &c->lock);
-	}
-	return r;
+	if (count++ == 0)
+		snprintf(c->name, sizeof(c->name), "vm-%d", getpid());
+	else
+		snprintf(c->name, sizeof(c->name), "vm-%d.%u", getpid(), count);
 }
 
-/* One machine a process: its number is a name that no other one has. */
-static int claim_any(struct rundir_claim *c, int top)
+/* As lock_folder(). -EAGAIN: it is somebody else's turn, or what was there is going. */
+static int try_claim(struct rundir_claim *c, const char *name, char *path, size_t size)
 {
-	int r = 0;
+	int top = open_top(path, size, true), r = -EAGAIN;
+	char **names;
+	size_t count;
 
-	for (unsigned i = 0; i < 100 && r == 0; i++) {
-		if (i == 0)
-			snprintf(c->name, sizeof(c->name), "vm-%d", getpid());
+	if (top < 0)
+		return top == -ENOENT ? -EAGAIN : top;
+	if (take_turn(top, path)) {
+		sort_out(top, true, &names, &count);
+		rundir_free(names, count);
+		if (name)
+			snprintf(c->name, sizeof(c->name), "%s", name);
 		else
-			snprintf(c->name, sizeof(c->name), "vm-%d.%u", getpid(), i);
-		r = try_claim(c, top);
+			make_up_name(c);
+		r = lock_folder(top, c->name, &c->dir, &c->lock);
+		/* A name that was made up may be one that somebody has given. */
+		if (r == 0 && !name)
+			r = -EAGAIN;
+		if (r == 1)
+			empty_folder(c->dir);
 	}
+	close(top);
 	return r;
 }
 
 int rundir_claim(struct rundir_claim *c, const char *name, bool must)
 {
-	char path[PATH_MAX], **names;
-	int top = open_top(path, sizeof(path), true), r;
-	size_t count;
+	const struct timespec pause = {.tv_nsec = CLAIM_WAIT_NS};
+	char path[PATH_MAX] = "";
+	int r = -EAGAIN;
 
 	*c = (struct rundir_claim){.dir = -1, .lock = -1};
-	if (top < 0)
-		return must ? report(path, top) : note(path, top);
-	sort_out(top, &names, &count);
-	rundir_free(names, count);
-	if (name) {
-		snprintf(c->name, sizeof(c->name), "%s", name);
-		r = try_claim(c, top);
-	} else {
-		r = claim_any(c, top);
+	for (int i = 0; i < CLAIM_TRIES && r == -EAGAIN; i++) {
+		if (i > 0)
+			nanosleep(&pause, NULL);
+		r = try_claim(c, name, path, sizeof(path));
 	}
-	close(top);
 	if (r <= 0)
 		c->dir = c->lock = -1;
 	if (r == 0) {
@@ -306,7 +325,6 @@ int rundir_claim(struct rundir_claim *c, const char *name, bool must)
 	}
 	if (r < 0)
 		return must ? report(path, r) : note(path, r);
-	empty_folder(c->dir);
 	if (asprintf(&c->path, "%s/%s", path, c->name) < 0) {
 		c->path = NULL;
 		rundir_release(c);
@@ -405,10 +423,10 @@ int rundir_list(char ***names, size_t *count)
 		return 0;
 	if (top < 0)
 		return report(path, top);
-	r = sort_out(top, names, count);
-	close(top);
+	r = sort_out(top, take_turn(top, path), names, count);
 	if (r == 0 && *count == 0)
 		rmdir(path); /* nobody is left; whoever comes makes it again */
+	close(top);
 	if (r == 0)
 		return 0;
 	rundir_free(*names, *count);

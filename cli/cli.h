@@ -23,6 +23,8 @@ extern const struct verb verb_exec;
 extern const struct verb verb_cp;
 extern const struct verb verb_attach;
 extern const struct verb verb_memory;
+extern const struct verb verb_pause;
+extern const struct verb verb_resume;
 extern const struct verb verb_stop;
 extern const struct verb verb_kill;
 extern const struct verb verb_help;

@@ -20,14 +20,32 @@
 /* How long a guest may take to accept a connection. */
 #define CONNECT_SECONDS 10
 
+/* One that stands still would keep us waiting. Any other trouble shows when connecting. */
+static bool is_paused(const char *name)
+{
+	struct api_call call;
+	const char *state = NULL;
+	bool paused;
+
+	if (api_call(&call, name, "GET", "/v1/machine", NULL))
+		state = json_string_value(json_object_get(call.json, "state"));
+	paused = state && strcmp(state, "paused") == 0;
+	if (paused)
+		log_error("%s: the machine is paused; resume it first", name);
+	api_call_clear(&call);
+	return paused;
+}
+
 int exec_connect(const char *name, uint32_t port)
 {
 	const struct timeval limit = {.tv_sec = CONNECT_SECONDS}, none = {0};
-	char line[32], error[256];
-	int fd = api_connect(name, RUNDIR_VSOCK, error);
+	char line[32], error[256] = "";
+	int fd = is_paused(name) ? -1 : api_connect(name, RUNDIR_VSOCK, error);
 	size_t have = 0;
 	ssize_t n = 0;
 
+	if (fd < 0 && !error[0])
+		return -1;
 	if (fd < 0) {
 		log_error("%s", error);
 		return -1;

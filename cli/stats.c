@@ -95,18 +95,21 @@ static const char *per_second(const json_t *old, const json_t *new, const char *
 
 static void add_row(struct table *t, const json_t *old, const json_t *new)
 {
-	static const char *const percents[] = {"cpu_guest_seconds", "cpu_system_seconds",
-		"cpu_steal_seconds", "cpu_monitor_seconds"};
-	static const char *const rates[] = {"syscalls", "traps", "tlb_fills", "tlb_flushes",
-		"monitor_calls", "halts", "disk_bytes", "net_bytes"};
+	static const char *const percents[] = {
+		"cpu_guest_seconds", "cpu_system_seconds", "steal_seconds", "cpu_monitor_seconds"};
+	static const char *const rates[] = {
+		"syscalls", "traps", "tlb_fills", "tlb_flushes", "monitor_calls", "halts"};
+	static const char *const bytes[][2] = {{"disk_read_bytes", "disk_written_bytes"},
+		{"net_received_bytes", "net_sent_bytes"}};
 	char p[4][16], r[8][16], memory[16], host[16];
 
 	for (int i = 0; i < 4; i++)
 		percent(old, new, percents[i], p[i]);
 	for (int i = 0; i < 6; i++)
 		per_second(old, new, rates[i], r[i]);
-	for (int i = 6; i < 8; i++)
-		table_size((uint64_t)rate(old, new, rates[i]), r[i]);
+	for (int i = 0; i < 2; i++)
+		table_size((uint64_t)(rate(old, new, bytes[i][0]) + rate(old, new, bytes[i][1])),
+			r[6 + i]);
 	table_row(t, json_string_value(json_object_get(new, "name")), p[0], p[1], p[2], p[3],
 		table_size((uint64_t)number(new, "memory_bytes"), memory),
 		table_size((uint64_t)number(new, "memory_host_bytes"), host), r[0], r[1], r[2],

@@ -97,7 +97,8 @@ static int end_machines(const struct targets *t, const char *path, bool hard, un
 		bool there = !is_gone(t->name[i]);
 
 		/* One that is ending already needs no second word. */
-		asked[i] = calls[i].status / 100 == 2 || (calls[i].status == 409 && there);
+		asked[i] = calls[i].status / 100 == 2 ||
+			   (calls[i].status == 409 && there && strstr(calls[i].error, "is ending"));
 		if (!asked[i] && hard && there)
 			asked[i] = kill_hard(t->name[i]);
 		if (asked[i])

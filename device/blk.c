@@ -100,6 +100,11 @@ static void moved(struct blk *blk, struct request *rq, int result)
 	}
 	size_t done = (size_t)result;
 
+	if (rq->op.kind == BLK_IO_READ)
+		blk->dev.bytes_in += done;
+	else
+		blk->dev.bytes_out += done;
+
 	rq->left -= done;
 	rq->op.offset += done;
 	if (rq->left == 0 || blk->stopping) {

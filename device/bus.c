@@ -149,6 +149,19 @@ void bus_destroy(struct bus *bus)
 	}
 }
 
+void bus_moved(const struct bus *bus, uint32_t id, uint64_t *in, uint64_t *out)
+{
+	*in = *out = 0;
+	for (unsigned i = 0; i < LUCID_DEVICES; i++) {
+		const struct device *dev = bus->device[i];
+
+		if (!dev || dev->id != id)
+			continue;
+		*in += dev->bytes_in;
+		*out += dev->bytes_out;
+	}
+}
+
 void bus_doorbell(struct bus *bus, unsigned dev, uint64_t queues)
 {
 	if (dev < LUCID_DEVICES && bus->device[dev])

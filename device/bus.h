@@ -21,6 +21,9 @@ struct bus {
 	struct device *device[LUCID_DEVICES];
 };
 
+/* What all devices of a kind (VIRTIO_ID_*) have moved: bytes to the guest and from it. */
+void bus_moved(const struct bus *bus, uint32_t id, uint64_t *in, uint64_t *out);
+
 /* Answers one LUCID_MC_DEV_* call of the guest; arguments are untrusted. */
 long bus_call(struct bus *bus, unsigned nr, const uint64_t arg[5]);
 

@@ -49,6 +49,8 @@ struct device {
 	unsigned queues; /* up to LUCID_DEVICE_QUEUES */
 	uint16_t queue_max; /* greatest size of each, a power of two */
 	struct virtqueue *vq;
+	/* What it has moved, for figures: bytes to the guest and from it. */
+	uint64_t bytes_in, bytes_out;
 	/* The bus's: */
 	struct bus *bus;
 	unsigned place;

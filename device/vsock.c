@@ -334,6 +334,7 @@ static void read_socket(struct connection *c, bool hung_up)
 	if (n > 0) {
 		put_packet(vs, &chain, header_of(c, VIRTIO_VSOCK_OP_RW), vs->packet, (uint32_t)n);
 		c->sent += (uint32_t)n;
+		vs->dev.bytes_in += (uint64_t)n;
 		return;
 	}
 	/* A buffer that turns out not to be needed carries the news of our credit. */
@@ -438,6 +439,7 @@ static bool store(struct connection *c, struct vq_chain *chain, uint32_t len)
 	vq_skip(chain, first);
 	vq_peek(chain, c->buffer, len - first);
 	c->len += len;
+	c->vs->dev.bytes_out += len;
 	return true;
 }
 

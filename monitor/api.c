@@ -18,6 +18,8 @@ static const char *state_name(const struct machine *m)
 {
 	if (m->stopping || m->end != END_NONE || m->status >= 0)
 		return "ending";
+	if (m->paused)
+		return "paused";
 	return session_running(m->session) ? "running" : "starting";
 }
 
@@ -27,6 +29,16 @@ static bool is_ending(const struct machine *m, struct api_reply *reply)
 		return false;
 	api_refuse(reply, 409, "the machine is ending");
 	return true;
+}
+
+/* For what only a guest that runs can do. */
+static bool is_still(const struct machine *m, struct api_reply *reply)
+{
+	if (is_ending(m, reply))
+		return true;
+	if (m->paused)
+		api_refuse(reply, 409, "the machine is paused; resume it first");
+	return m->paused;
 }
 
 static json_t *strings(char *const *list)
@@ -93,7 +105,7 @@ static void post_memory(void *arg, const json_t *body, struct api_reply *reply)
 
 	if (!json_is_integer(target) || json_integer_value(target) < 0) {
 		api_refuse(reply, 400, "give {\"target\": bytes}");
-	} else if (is_ending(m, reply)) {
+	} else if (is_still(m, reply)) {
 		return;
 	} else if (memory_set(m->memory, (uint64_t)json_integer_value(target)) < 0) {
 		api_refuse(reply, 409, "it can have from %lluM to %lluM",
@@ -127,10 +139,41 @@ static void post_stop(void *arg, const json_t *body, struct api_reply *reply)
 	struct machine *m = arg;
 
 	(void)body;
-	if (is_ending(m, reply))
+	if (is_still(m, reply))
 		return;
 	reply->status = 202;
 	machine_power_off(m);
+}
+
+static void set_paused(struct machine *m, bool paused, struct api_reply *reply)
+{
+	int err;
+
+	if (is_ending(m, reply))
+		return;
+	if (m->paused == paused) {
+		api_refuse(
+			reply, 409, "the machine is %s", paused ? "paused already" : "not paused");
+		return;
+	}
+	err = paused ? machine_pause(m) : machine_resume(m);
+	if (err)
+		api_refuse(reply, 500, "cannot %s it: %s", paused ? "pause" : "resume",
+			strerror(-err));
+	else
+		m->paused = paused;
+}
+
+static void post_pause(void *arg, const json_t *body, struct api_reply *reply)
+{
+	(void)body;
+	set_paused(arg, true, reply);
+}
+
+static void post_resume(void *arg, const json_t *body, struct api_reply *reply)
+{
+	(void)body;
+	set_paused(arg, false, reply);
 }
 
 static void post_kill(void *arg, const json_t *body, struct api_reply *reply)
@@ -171,6 +214,8 @@ static const struct api_route routes[] = {
 	{"GET", "/metrics", get_metrics},
 	{"GET", "/v1/memory", get_memory},
 	{"POST", "/v1/memory", post_memory},
+	{"POST", "/v1/pause", post_pause},
+	{"POST", "/v1/resume", post_resume},
 	{"POST", "/v1/stop", post_stop},
 	{"POST", "/v1/kill", post_kill},
 	{"POST", "/v1/attach", post_attach},

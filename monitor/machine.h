@@ -57,12 +57,14 @@ struct machine {
 	uint64_t begun; /* when it was begun, CLOCK_MONOTONIC in ns */
 	int status; /* exit status so far, -1: none */
 	bool stopping; /* somebody asked it to power off */
+	bool paused; /* by the API */
 	struct relay *relay; /* of a detached machine, else NULL */
 	struct api_server *api; /* NULL: it has no name */
 	struct vsock_host *vsock; /* the same */
 	struct memory *memory;
 	int64_t started; /* wall clock, seconds */
 	uint64_t dead_ns[2]; /* CPU time of spaces that have ended: user's, system's */
+	uint64_t shown_ns[2]; /* what was last told of it: it never goes back */
 	uint64_t counts[MACHINE_COUNTS];
 };
 
@@ -97,6 +99,12 @@ void console_ring_close(struct machine *m);
 /* Opens the control socket of a machine with a name. 0 or -1, reported. */
 int machine_api_open(struct machine *m);
 void machine_api_close(struct machine *m);
+
+/* ---- pause.c ---------------------------------------------------------------- */
+
+/* The guest executes nothing when the first has returned, until the second. 0 or -errno. */
+int machine_pause(struct machine *m);
+int machine_resume(struct machine *m);
 
 /* ---- vm.c ------------------------------------------------------------------- */
 

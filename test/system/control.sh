@@ -66,6 +66,40 @@ run "$LUCID" stop two
 check 'stop' both 0 ''
 check 'it is gone at once' running 0
 check 'the command was told' said two bye
+start still -- sh -c 'while :; do echo $(date +%s%N) >/tmp/tick; done'
+tick() {
+	"$LUCID" exec --no-stdin still cat /tmp/tick
+}
+check 'a machine that is busy' soon tick >"$TMP/tick"
+run "$LUCID" pause still
+check 'pause' both 0 ''
+check 'it is paused' is "$(state still)" paused
+guest_seconds() {
+	"$LUCID" stats --json still | awk -F '[:,]' '/cpu_guest_seconds/ { print $2 }'
+}
+before=$(guest_seconds)
+sleep 1
+check 'it does nothing' is "$(guest_seconds)" "$before"
+run "$LUCID" pause still
+check 'pause of a paused one' err_has 'still: the machine is paused already'
+run "$LUCID" stop still
+check 'stop of a paused one' err_has 'still: the machine is paused; resume it first'
+run "$LUCID" exec still true
+check 'exec in a paused one' err_has 'still: the machine is paused; resume it first'
+run "$LUCID" memory still 48M
+check 'memory of a paused one' err_has 'still: the machine is paused; resume it first'
+run "$LUCID" resume still
+check 'resume' both 0 ''
+run "$LUCID" resume still
+check 'resume of one that runs' err_has 'still: the machine is not paused'
+check 'it goes on' tick >"$TMP/tick"
+there=$("$LUCID" exec --no-stdin still date +%s)
+here=$(date +%s)
+check 'its clock is right' [ $((here - there)) -ge 0 -a $((here - there)) -le 2 ]
+run "$LUCID" pause still
+run "$LUCID" kill still
+check 'kill of a paused one' both 0 ''
+
 start three -- sh -c 'trap "" TERM; while :; do sleep 0.1; done'
 run "$LUCID" kill three
 check 'kill' both 0 ''

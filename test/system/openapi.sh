@@ -4,10 +4,13 @@
 . "$TREE/test/system/lib.sh"
 
 spec=$(dirname "$LUCID")/../share/doc/lucid/openapi.yaml
-run "$LUCID" run --detach --memory 64M --name api -- sleep 100 </dev/null
-check 'a machine' both 0 api
-run /usr/bin/python3 "$TREE/test/system/openapi.py" "$spec" "$XDG_RUNTIME_DIR/lucid/api/control"
-sed 's/^/# /' "$TMP/out"
-check 'what it answers is what is described' status_is 0
-check 'and it is gone after the last request' soon [ ! -e "$XDG_RUNTIME_DIR/lucid/api" ]
+for end in stop kill; do
+	run "$LUCID" run --detach --memory 64M --name api -- sleep 100 </dev/null
+	check "a machine to $end" both 0 api
+	run /usr/bin/python3 "$TREE/test/system/openapi.py" "$spec" \
+		"$XDG_RUNTIME_DIR/lucid/api/control" /v1/$end
+	sed 's/^/# /' "$TMP/out"
+	check 'what it answers is what is described' status_is 0
+	check 'and it is gone after the last request' soon [ ! -e "$XDG_RUNTIME_DIR/lucid/api" ]
+done
 finish

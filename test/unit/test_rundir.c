@@ -187,6 +187,39 @@ static void races(void **state)
 	assert_true(got >= 50);
 }
 
+/* Each wants a name of its own, and everybody looks for the dead all the time: all get theirs. */
+static void no_burials_of_the_living(void **state)
+{
+	int status;
+
+	(void)state;
+	for (int i = 0; i < 24; i++) {
+		char name[16];
+
+		if (fork() != 0)
+			continue;
+		snprintf(name, sizeof(name), "n%d", i);
+		for (int round = 0; round < 100; round++) {
+			struct rundir_claim c;
+			int dir;
+
+			if (rundir_claim(&c, name, true) < 0)
+				_exit(1);
+			dir = rundir_enter(name);
+			if (dir < 0 || rundir_write(&c, RUNDIR_INFO, "{}") < 0)
+				_exit(2);
+			close(dir);
+			if (round % 10 == 9)
+				rundir_release(&c);
+			else /* as if it had died */
+				close(c.lock), close(c.dir), free(c.path);
+		}
+		_exit(0);
+	}
+	while (wait(&status) > 0)
+		assert_int_equal(status, 0);
+}
+
 static void others_are_kept_out(void **state)
 {
 	struct rundir_claim c;
@@ -211,6 +244,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ghosts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(whole_or_not, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(races, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_burials_of_the_living, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(others_are_kept_out, set_up, tear_down),
 	};
 
