@@ -26,7 +26,7 @@ RUNTIME := build/agent.cpio build/default.cpio
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all kernel run test test-pku bench debian install uninstall lint clean deps FORCE
+.PHONY: all kernel run test test-pku stress bench debian install uninstall lint clean deps FORCE
 all: lucid $(RUNTIME)
 
 # make rebuilds what it includes before all else: nothing is built without the packages.
@@ -68,6 +68,10 @@ test: all kernel debian $(UNIT_TESTS) $(TEST_GUESTS) | build/deps-test.mk
 # What runs with protection keys alone, on a CPU that QEMU emulates; no part of make test.
 test-pku: all kernel $(TEST_GUESTS)
 	@tools/test-pku.sh
+
+# stress-ng with several virtual CPUs, five minutes; no part of make test.
+stress: all kernel debian
+	@tools/stress.sh
 
 debian: build/debian.erofs
 build/debian.erofs: FORCE | build/deps-test.mk

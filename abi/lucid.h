@@ -32,6 +32,9 @@
 #define LUCID_STUB_END 0x7ffffffff000
 /* What guest user mode may read of a space's own page: struct lucid_user. */
 #define LUCID_USER_ADDR 0x700000200000
+/* The vCPU pages of the whole machine, in the order of ids; the kernel's alone. */
+#define LUCID_VCPUS_ADDR 0x700000500000
+#define LUCID_VCPUS 64 /* vCPUs a machine has at most */
 
 /* ---- Page table entries (as x86-64, four levels, CR3 without PCID bits) -- */
 
@@ -112,7 +115,7 @@
 #define LUCID_HC_RETURN 0 /* jump, not call: rsp = struct lucid_frame */
 #define LUCID_HC_SET_CR3 1 /* (u64 cr3) */
 #define LUCID_HC_FLUSH 2 /* (u64 start, u64 end): user addresses of the current ASID */
-#define LUCID_HC_FLUSH_KERNEL 3 /* (u64 start, u64 end): in every ASID of this vCPU */
+#define LUCID_HC_FLUSH_KERNEL 3 /* (u64 start, u64 end) -> u64 generation */
 #define LUCID_HC_PREMAP 4 /* (u64 addr, u64 write) */
 #define LUCID_HC_HALT 5 /* (): until an event is pending; enables interrupts */
 #define LUCID_HC_EVENTS 6 /* (): deliver what is pending, if enabled */
@@ -123,7 +126,13 @@
 #define LUCID_HC_WRPROTECT 11 /* (): no user page of the current ASID stays writable */
 #define LUCID_HC_SYSRET 12 /* jump, not call: as RETURN, for the end of a system call */
 #define LUCID_HC_USER_SYSCALL 13 /* jumped to by user mode, instead of a system call */
-#define LUCID_HC_COUNT 14
+#define LUCID_HC_SEND 14 /* (u64 vcpu, u64 events): LUCID_EVENT_IPI bits */
+#define LUCID_HC_WAIT 15 /* (): until LUCID_HC_WAKE, or an event that can be taken */
+#define LUCID_HC_WAKE 16 /* (u64 vcpu) */
+#define LUCID_HC_SYNC 17 /* (u64 vcpus) -> s64: their user mode goes no further without a trap */
+#define LUCID_HC_OFFLINE 18 /* (): does not return; LUCID_MC_VCPU_START starts anew */
+#define LUCID_HC_STEAL 19 /* () -> u64: brings lucid_vcpu.steal up to date, its value */
+#define LUCID_HC_COUNT 20
 #define LUCID_HC_TABLE 32 /* room in lucid_info for more */
 
 #define LUCID_PROT_READ 1
@@ -136,6 +145,7 @@
 #define LUCID_MC_CONSOLE 1 /* (): the console ring has been read when this returns */
 #define LUCID_MC_WALLCLOCK 2 /* () -> ns since 1970 (UTC) */
 #define LUCID_MC_MEMORY 3 /* (bytes available, bytes in all, 1: out of memory) -> bytes to come */
+#define LUCID_MC_VCPU_START 4 /* (id, rip, rsp): starts a vCPU that is offline */
 #define LUCID_MC_DEV_ID 8 /* (dev) -> virtio device id, 0: none in this place */
 #define LUCID_MC_DEV_FEATURES 9 /* (dev) -> feature bits offered */
 #define LUCID_MC_DEV_ACCEPT 10 /* (dev, features) */
@@ -153,6 +163,7 @@
 #define LUCID_SHUTDOWN_PANIC 2
 
 /* Errors of calls that return s64: Linux's numbers, negative. */
+#define LUCID_E_BUSY (-16)
 #define LUCID_E_NODEV (-19)
 #define LUCID_E_INVAL (-22)
 #define LUCID_E_NOSYS (-38)
@@ -160,6 +171,9 @@
 /* ---- Events: bits of lucid_vcpu.pending --------------------------------------- */
 
 #define LUCID_EVENT_TIMER 0
+#define LUCID_EVENT_IPI(n) (1 + (n)) /* LUCID_HC_SEND; the guest's to give a meaning */
+#define LUCID_IPIS 6
+/* Bit 7 is the stub's: a guest that finds it set ignores it. */
 #define LUCID_EVENT_DEVICE(dev) (8 + 2 * (dev)) /* a queue has used buffers */
 #define LUCID_EVENT_CONFIG(dev) (9 + 2 * (dev)) /* configuration changed */
 #define LUCID_DEVICES 28
@@ -168,6 +182,10 @@
 /* lucid_vcpu.mode */
 #define LUCID_MODE_KERNEL 0
 #define LUCID_MODE_USER 1
+
+/* lucid_vcpu.state */
+#define LUCID_STATE_OFFLINE 0
+#define LUCID_STATE_ONLINE 1
 
 /* ---- ELF note by which an image says that it is for this ABI -------------------- */
 
@@ -194,8 +212,9 @@ struct lucid_frame {
 };
 
 /*
- * The vCPU page: one a vCPU, at LUCID_VCPU_ADDR in each of its spaces. The
- * guest kernel, the stub and the monitor write it; the monitor trusts none of it.
+ * The vCPU page: one a vCPU, at LUCID_VCPU_ADDR in each of its spaces, and at
+ * LUCID_VCPUS_ADDR + id * LUCID_VCPU_SIZE in those of all vCPUs. The guest kernel,
+ * the stub and the monitor write it; the monitor trusts none of it.
  */
 struct lucid_vcpu {
 	unsigned long pending; /* events; others OR bits in, the guest exchanges for 0 */
@@ -212,7 +231,7 @@ struct lucid_vcpu {
 	unsigned long ret_frame; /* frame of the LUCID_HC_RETURN under way */
 	unsigned long dr6; /* cause of the last debug trap */
 	unsigned int id; /* number of this vCPU */
-	unsigned int reserved;
+	unsigned int state; /* LUCID_STATE_* */
 	/* Monitor call under way: state is a futex word, see LUCID_CALL_*. */
 	unsigned int call_state;
 	unsigned int call_nr;
@@ -223,7 +242,11 @@ struct lucid_vcpu {
 	/* Counters, for reading only. */
 	unsigned long count_syscall, count_trap, count_event, count_fill, count_fill_pages;
 	unsigned long count_premap, count_flush, count_switch, count_halt, count_evict;
-	unsigned long count_retire, count_rewind;
+	unsigned long count_retire, count_rewind, count_send, count_kick, count_wait;
+	unsigned int woken; /* 1: LUCID_HC_WAKE that no LUCID_HC_WAIT has taken yet */
+	unsigned int pad2;
+	unsigned long kernel_gen; /* flushes of kernel addresses up to this one are done here */
+	unsigned long steal; /* ns it could have run and did not; see LUCID_HC_STEAL */
 };
 
 #define LUCID_CALL_IDLE 0

@@ -23,6 +23,8 @@
 #define STUB_SIGSTACK_SIZE 0x40000
 #define STUB_SHARED_ADDR 0x700000400000 /* struct stub_shared, one a vCPU; key K */
 #define STUB_SHARED_SIZE 0xd000
+#define STUB_MACHINE_ADDR 0x700000480000 /* struct stub_machine, one a VM; key K */
+#define STUB_MACHINE_SIZE 0x1000
 
 /* ---- Descriptors of a space -------------------------------------------------- */
 
@@ -30,9 +32,20 @@
 #define STUB_FD_DOORBELL 4 /* eventfd to the monitor */
 #define STUB_FD_TIMER 5 /* timerfd of the vCPU */
 #define STUB_FD_ZYGOTE 6 /* the zygote's alone: orders from the monitor */
+#define STUB_FD_PROC 7 /* the zygote's alone: /proc, if there is one */
+/* The space's own schedstat. A space opens it first, so it gets the lowest number. */
+#define STUB_FD_SCHEDSTAT 0
+/* FIFO n of these kicks vCPU n: its owner, whom the host tells of input, has the baton. */
+#define STUB_FD_KICK 64 /* a multiple of LUCID_VCPUS, for the seccomp list */
 
-/* The signal by which the monitor interrupts the running space: SIGUSR1. */
+/* The signal by which the running space is interrupted: SIGUSR1. */
 #define STUB_KICK_SIGNAL 10
+
+/* Stands in a space's seccomp program for its own process id, which it puts there itself. */
+#define STUB_FILTER_PID 0x4c504944
+
+/* Bit of lucid_vcpu.pending that sends ways out of the stub to look at machine.pause. */
+#define STUB_EVENT_PAUSE 7
 
 /* ---- Monitor calls of the stub ------------------------------------------------- */
 
@@ -49,6 +62,7 @@
 #define SLOT_RUN 2 /* has been given the baton, has not taken it yet */
 #define SLOT_HELD 3 /* has the baton */
 #define SLOT_CLEAN 4 /* is to drop all user mappings, then IDLE */
+#define SLOT_PARKED 5 /* has left the vCPU's state behind; nobody has the baton */
 
 /* shared.resume: what the next holder of the baton does */
 #define RESUME_SWITCH 0 /* goes on where the last one left off */
@@ -97,8 +111,9 @@ struct stub_private {
 	unsigned int slot;
 	unsigned int key_kernel; /* protection key of kernel memory, 0: none */
 	unsigned long monitor; /* its process id */
-	unsigned long image_gen, kernel_gen; /* how far this space has followed shared's */
-	unsigned long pad[2];
+	unsigned long image_gen, kernel_gen; /* how far this space has followed the machine's */
+	unsigned long pid; /* this space's */
+	unsigned long delayed; /* ns that it has waited for a CPU of the host, as last read */
 	/* What the exit to the guest pops when the kernel's memory is out of reach. */
 	unsigned long exit_rax, exit_rcx, exit_rdx;
 	unsigned long exit_rip, exit_cs, exit_rflags, exit_rsp, exit_ss;
@@ -136,14 +151,22 @@ struct stub_shared {
 	unsigned int asid_slot[LUCID_ASIDS];
 	struct stub_slot slot[STUB_SLOTS];
 	unsigned long deadline; /* TSC value at which the timer fires, 0: not armed */
-	unsigned long kernel_gen; /* counts flushes of kernel addresses */
-	unsigned long image_gen; /* counts entries of range[] */
-	struct stub_range range[STUB_RANGES];
+	unsigned long start_sp; /* stack for RESUME_START */
 	struct {
 		unsigned int reason, signal;
 		unsigned long rip, addr, detail;
 	} crash;
 	unsigned char xsave[STUB_XSAVE_SIZE] __attribute__((aligned(4096)));
+};
+
+/* Shared by all spaces of the machine and the monitor, which trusts none of it. */
+struct stub_machine {
+	unsigned long rung; /* bit n: vCPU n has rung the doorbell */
+	unsigned int pause; /* 1: vCPUs are to park as soon as they can */
+	unsigned int pad;
+	unsigned long kernel_gen; /* counts flushes of kernel addresses */
+	unsigned long image_gen; /* counts entries of range[] */
+	struct stub_range range[STUB_RANGES];
 };
 
 /* The head of the stub's image: addresses in every space. */
@@ -169,6 +192,7 @@ SPACE_ASSERT(stub_shared, xcr0, SHARED_XCR0);
 SPACE_ASSERT(stub_shared, xsave, SHARED_XSAVE);
 _Static_assert(sizeof(struct stub_private) <= STUB_PRIVATE_SIZE, "one page");
 _Static_assert(sizeof(struct stub_shared) == STUB_SHARED_SIZE, "as mapped");
+_Static_assert(sizeof(struct stub_machine) <= STUB_MACHINE_SIZE, "one page");
 
 #endif /* __ASSEMBLER__ */
 #endif /* LUCID_SPACE_H */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@
 enum {
 	OPT_MEMORY = 256,
 	OPT_CPUS,
+	OPT_AFFINITY,
 	OPT_ROOTFS,
 	OPT_RW,
 	OPT_DISK,
@@ -48,6 +50,7 @@ enum {
 static const struct option long_options[] = {
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"cpus", required_argument, NULL, OPT_CPUS},
+	{"cpu-affinity", required_argument, NULL, OPT_AFFINITY},
 	{"rootfs", required_argument, NULL, OPT_ROOTFS},
 	{"rw", no_argument, NULL, OPT_RW},
 	{"disk", required_argument, NULL, OPT_DISK},
@@ -165,17 +168,67 @@ static int parse_cpus(struct options *o, const char *arg)
 {
 	uint64_t n;
 
-	if (!parse_number(&arg, 1, UINT_MAX, &n) || *arg) {
-		log_error("--cpus: not a number of CPUs; give 1");
-		return -1;
-	}
-	if (n > 1) {
-		log_error(
-			"--cpus %llu: guests have one CPU for now; give 1", (unsigned long long)n);
+	const char *s = arg;
+
+	if (!parse_number(&s, 1, VM_CPUS_MAX, &n) || *s) {
+		log_error("--cpus %s: not a number of CPUs; give 1 to %d", arg, VM_CPUS_MAX);
 		return -1;
 	}
 	o->vm.cpus = (unsigned)n;
 	return 0;
+}
+
+static int add_cpu(struct vm_config *vm, const char *arg, unsigned cpu, const cpu_set_t *allowed)
+{
+	if (!CPU_ISSET(cpu, allowed)) {
+		log_error("--cpu-affinity %s: CPU %u is not one that lucid may use; see `taskset "
+			  "-cp $$`",
+			arg, cpu);
+		return -1;
+	}
+	if (vm->affinity_count == VM_AFFINITY_MAX) {
+		log_error(
+			"--cpu-affinity %s: too many CPUs; give at most %d", arg, VM_AFFINITY_MAX);
+		return -1;
+	}
+	vm->affinity[vm->affinity_count++] = (uint16_t)cpu;
+	return 0;
+}
+
+/* "0,2,4-7": in the order in which they stand. */
+static int parse_affinity(struct options *o, const char *arg)
+{
+	const char *s = arg;
+	cpu_set_t allowed;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0) {
+		log_error("--cpu-affinity: cannot learn what CPUs there are: %s", strerror(errno));
+		return -1;
+	}
+	o->vm.affinity_count = 0;
+	for (;;) {
+		uint64_t first, last;
+
+		if (!parse_number(&s, 0, CPU_SETSIZE - 1, &first))
+			goto bad;
+		last = first;
+		if (*s == '-') {
+			s++;
+			if (!parse_number(&s, first, CPU_SETSIZE - 1, &last))
+				goto bad;
+		}
+		for (; first <= last; first++)
+			if (add_cpu(&o->vm, arg, (unsigned)first, &allowed) < 0)
+				return -1;
+		if (!*s)
+			return 0;
+		if (*s++ != ',')
+			goto bad;
+	}
+bad:
+	log_error(
+		"--cpu-affinity %s: not a list of CPUs; give numbers and ranges, like 0,2-3", arg);
+	return -1;
 }
 
 static int parse_disk(struct options *o, char *arg)
@@ -285,6 +338,8 @@ static int parse_option(struct options *o, int opt, char *arg)
 		return parse_memory(o, arg);
 	case OPT_CPUS:
 		return parse_cpus(o, arg);
+	case OPT_AFFINITY:
+		return parse_affinity(o, arg);
 	case OPT_ROOTFS:
 		return parse_path(&o->rootfs, "rootfs", arg);
 	case OPT_RW:

@@ -24,7 +24,7 @@ struct figure {
 	uint64_t value;
 };
 
-#define FIGURES_MAX 48
+#define FIGURES_MAX 64
 
 struct figures {
 	struct figure list[FIGURES_MAX];
@@ -78,6 +78,19 @@ static void add_process(pid_t pid, uint64_t ns[2])
 	ns[1] += exact - (uint64_t)(share * (double)exact);
 }
 
+static unsigned add_spaces(const struct spaces *spaces, uint64_t ns[2])
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < STUB_SLOTS; i++) {
+		if (!spaces->pid[i])
+			continue;
+		add_process(spaces->pid[i], ns);
+		count++;
+	}
+	return count;
+}
+
 /* The share of user time is an estimate, which may well go down a little; counters may not. */
 static uint64_t never_back(uint64_t *shown, uint64_t ns)
 {
@@ -91,12 +104,8 @@ static void collect_cpu(struct figures *f, struct machine *m)
 	uint64_t ns[2] = {m->dead_ns[0], m->dead_ns[1]};
 	unsigned spaces = 0;
 
-	for (unsigned i = 0; i < STUB_SLOTS; i++) {
-		if (!m->spaces.pid[i])
-			continue;
-		add_process(m->spaces.pid[i], ns);
-		spaces++;
-	}
+	for (unsigned i = 0; i < m->control.vcpus; i++)
+		spaces += add_spaces(&m->vcpu[i].spaces, ns);
 	add_seconds(f, COUNTER, "cpu_guest_seconds", "CPU time of guest code",
 		never_back(&m->shown_ns[0], ns[0]));
 	add_seconds(f, COUNTER, "cpu_system_seconds",
@@ -136,24 +145,59 @@ static void collect_guest_memory(struct figures *f, const struct machine *m)
 	add(f, COUNTER, "guest_minor_faults", "Page faults that did not", s->minor_faults);
 }
 
-static void collect_vcpu(struct figures *f, const struct machine *m)
+/* Of all vCPUs: the counter at this offset of their pages. */
+static uint64_t sum(const struct machine *m, size_t offset)
 {
-	const struct lucid_vcpu *v = m->control.vcpu;
+	uint64_t all = 0;
 
-	add(f, COUNTER, "syscalls", "System calls of guest programs", v->count_syscall);
-	add(f, COUNTER, "traps", "Exceptions and system calls that entered the guest's kernel",
-		v->count_trap);
-	add(f, COUNTER, "events", "Interrupts taken", v->count_event);
-	add(f, COUNTER, "halts", "Times that a vCPU went to sleep", v->count_halt);
-	add(f, COUNTER, "tlb_fills", "TLB fills", v->count_fill);
-	add(f, COUNTER, "tlb_filled_pages", "Pages that they mapped", v->count_fill_pages);
-	add(f, COUNTER, "tlb_premaps", "Pages filled before they were touched", v->count_premap);
-	add(f, COUNTER, "tlb_flushes", "TLB flushes", v->count_flush);
-	add(f, COUNTER, "tlb_evictions", "TLBs dropped because they were full", v->count_evict);
-	add(f, COUNTER, "space_switches", "Switches between processes", v->count_switch);
-	add(f, COUNTER, "spaces_retired", "Processes replaced instead of flushed", v->count_retire);
-	add(f, COUNTER, "restarts", "Exits that began again because of an interrupt",
-		v->count_rewind);
+	for (unsigned i = 0; i < m->control.vcpus; i++)
+		all += *(const volatile unsigned long *)((const char *)m->vcpu[i].page + offset);
+	return all;
+}
+
+static void collect_runstates(struct figures *f, const struct machine *m)
+{
+	uint64_t in[RUNSTATES] = {0};
+
+	for (unsigned i = 0; i < m->control.vcpus; i++)
+		in[vcpu_runstate(&m->vcpu[i])]++;
+	add(f, GAUGE, "cpus_running", "vCPUs that run, as far as the host lets them",
+		in[RUNSTATE_RUNNING]);
+	add(f, GAUGE, "cpus_halted", "vCPUs that sleep", in[RUNSTATE_HALTED]);
+	add(f, GAUGE, "cpus_offline", "vCPUs that the guest does not use", in[RUNSTATE_OFFLINE]);
+	add(f, GAUGE, "cpus_paused", "vCPUs that are paused", in[RUNSTATE_PAUSED]);
+}
+
+static void collect_vcpus(struct figures *f, const struct machine *m)
+{
+	static const struct {
+		const char *name, *help;
+		size_t offset;
+	} counters[] = {
+#define COUNT(field) offsetof(struct lucid_vcpu, field)
+		{"syscalls", "System calls of guest programs", COUNT(count_syscall)},
+		{"traps", "Exceptions and system calls that entered the guest's kernel",
+			COUNT(count_trap)},
+		{"events", "Interrupts taken", COUNT(count_event)},
+		{"halts", "Times that a vCPU went to sleep", COUNT(count_halt)},
+		{"ipis", "Interrupts from vCPU to vCPU", COUNT(count_send)},
+		{"kicks", "Of them, those that had to interrupt a running one", COUNT(count_kick)},
+		{"lock_waits", "Times that a vCPU slept on a lock", COUNT(count_wait)},
+		{"tlb_fills", "TLB fills", COUNT(count_fill)},
+		{"tlb_filled_pages", "Pages that they mapped", COUNT(count_fill_pages)},
+		{"tlb_premaps", "Pages filled before they were touched", COUNT(count_premap)},
+		{"tlb_flushes", "TLB flushes", COUNT(count_flush)},
+		{"tlb_evictions", "TLBs dropped because they were full", COUNT(count_evict)},
+		{"space_switches", "Switches between processes", COUNT(count_switch)},
+		{"spaces_retired", "Processes replaced instead of flushed", COUNT(count_retire)},
+		{"restarts", "Exits that began again because of an interrupt", COUNT(count_rewind)},
+#undef COUNT
+	};
+
+	for (unsigned i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+		add(f, COUNTER, counters[i].name, counters[i].help, sum(m, counters[i].offset));
+	add_seconds(f, COUNTER, "steal_seconds", "Time that vCPUs waited for a CPU of the host",
+		sum(m, offsetof(struct lucid_vcpu, steal)));
 	add(f, COUNTER, "monitor_calls", "Hypercalls that the monitor answered",
 		m->counts[COUNT_CALLS]);
 	add(f, COUNTER, "doorbells", "Times that the guest rang the monitor",
@@ -187,7 +231,8 @@ static void collect(struct figures *f, struct machine *m)
 	collect_cpu(f, m);
 	collect_memory(f, m);
 	collect_guest_memory(f, m);
-	collect_vcpu(f, m);
+	collect_runstates(f, m);
+	collect_vcpus(f, m);
 	collect_devices(f, m);
 }
 

@@ -19,7 +19,7 @@ enum machine_end {
 	END_POWEROFF, /* the guest asked, or the command is over */
 	END_REBOOT,
 	END_PANIC,
-	END_CRASH, /* the guest did what no guest may, or its vCPU is lost */
+	END_CRASH, /* the guest did what no guest may, or a vCPU of it is lost */
 	END_HOST, /* the host refused something; reported */
 	END_KILLED, /* by a second SIGTERM, a session error, or the like; reported */
 };
@@ -38,22 +38,31 @@ struct api_server;
 struct vsock_host;
 struct memory;
 
+struct vcpu {
+	struct machine *machine;
+	unsigned id;
+	struct lucid_vcpu *page;
+	struct stub_shared *shared;
+	struct spaces spaces;
+	int timer; /* timerfd, set by its spaces */
+	unsigned lost_batons; /* spaces that died before they had taken the baton */
+};
+
 struct machine {
 	const struct vm_config *config;
 	struct loop *loop;
 	struct ram ram;
 	struct control control;
-	struct spaces spaces;
+	struct vcpu *vcpu; /* control.vcpus of them */
+	int *kick; /* a FIFO for each; NULL if there is one vCPU */
 	struct bus bus;
 	struct session *session;
 	int doorbell; /* eventfd, rung by spaces */
-	int timer; /* timerfd of the vCPU, set by its spaces */
 	int timeout; /* timerfd of --timeout and of the grace after a shutdown, or -1 */
 	int signals; /* signalfd */
 	int console; /* where kernel messages go, or -1 */
 	uint64_t console_read; /* bytes of the console ring seen */
 	enum machine_end end;
-	unsigned lost_batons; /* spaces that died before they had taken the baton */
 	uint64_t begun; /* when it was begun, CLOCK_MONOTONIC in ns */
 	int status; /* exit status so far, -1: none */
 	bool stopping; /* somebody asked it to power off */
@@ -73,16 +82,58 @@ void machine_stop(struct machine *m, enum machine_end end);
 
 /* ---- vcpu.c ------------------------------------------------------------------ */
 
-/* Starts the guest at entry, in the space of slot 0. 0 or -errno. */
-int vcpu_start(struct machine *m, uint64_t entry);
+/* What a vCPU does now, as far as its pages tell. */
+enum runstate {
+	RUNSTATE_OFFLINE,
+	RUNSTATE_RUNNING, /* or would, if the host let it */
+	RUNSTATE_HALTED, /* sleeps until an event or another vCPU's word */
+	RUNSTATE_PAUSED,
+	RUNSTATES,
+};
+
+/*
+ * Makes the vCPUs, their timers and what they kick each other by, all offline. Before
+ * vcpus_create_spaces(). 0 or -1, reported.
+ */
+int vcpus_create(struct machine *m);
+/* Makes their zygotes, with the image's segments. 0 or -1, reported. */
+int vcpus_create_spaces(struct machine *m, const struct space_segment *segment, unsigned segments);
+/* Kills all spaces. */
+void vcpus_stop(struct machine *m);
+void vcpus_destroy(struct machine *m);
+
+/* Starts a vCPU that is offline. 0 or -errno (-EBUSY: it is not). */
+int vcpu_start(struct vcpu *v, uint64_t entry, uint64_t stack);
+/* Makes the process of a slot that has none. 0 or -errno. */
+int vcpu_make_space(struct vcpu *v, unsigned slot);
+enum runstate vcpu_runstate(const struct vcpu *v);
 /* Makes an event pending and sees that the vCPU notices. */
-void vcpu_raise(void *machine, unsigned event);
-/* The doorbell rang: monitor calls and queues. */
-void vcpu_doorbell(void *machine, uint32_t events);
-/* The vCPU's timer is due. */
-void vcpu_timer(void *machine, uint32_t events);
+void vcpu_raise(struct vcpu *v, unsigned event);
+/* Wakes or kicks it, whatever is pending. */
+void vcpu_kick(struct vcpu *v);
+/* Gives the baton to the current space of a vCPU that is parked. 0 or -errno. */
+int vcpu_unpark(struct vcpu *v);
+bool vcpu_parked(const struct vcpu *v);
 /* A child of the monitor has ended. */
 void vcpu_child(struct machine *m, pid_t pid, int status);
+
+/* ---- call.c ------------------------------------------------------------------ */
+
+/* The doorbell rang: monitor calls and queues. */
+void call_doorbell(void *machine, uint32_t events);
+
+/* ---- pause.c ------------------------------------------------------------------ */
+
+/*
+ * Parks all vCPUs: when it returns 0 no space runs guest code, and what vCPUs have in
+ * registers is in guest RAM and their shared pages. Devices go on; what they raise waits. It
+ * takes a millisecond or two, longer if the host does not run the vCPUs. -ETIMEDOUT: a vCPU
+ * did not park, and all go on; -ECANCELED: the machine has ended meanwhile. Call it from the
+ * loop's thread; doorbells are answered in it. Not again before machine_resume().
+ */
+int machine_pause(struct machine *m);
+/* Lets them go on. 0 or -errno: no process for a space that died meanwhile. */
+int machine_resume(struct machine *m);
 
 /* ---- console_ring.c ------------------------------------------------------------ */
 
@@ -99,12 +150,6 @@ void console_ring_close(struct machine *m);
 /* Opens the control socket of a machine with a name. 0 or -1, reported. */
 int machine_api_open(struct machine *m);
 void machine_api_close(struct machine *m);
-
-/* ---- pause.c ---------------------------------------------------------------- */
-
-/* The guest executes nothing when the first has returned, until the second. 0 or -errno. */
-int machine_pause(struct machine *m);
-int machine_resume(struct machine *m);
 
 /* ---- vm.c ------------------------------------------------------------------- */
 

@@ -34,6 +34,9 @@
 /* The same once its agent has failed. */
 #define FAILED_SECONDS 2
 
+#define SIG_PAUSE SIGRTMIN
+#define SIG_RESUME (SIGRTMIN + 1)
+
 /* The kernel command line that every guest gets; --append comes after it. */
 /*
  * Of one that can grow: what comes later can go again, as far as the kernel can spare it, and an
@@ -41,6 +44,14 @@
  */
 #define CMDLINE_GROWS " memory_hotplug.online_policy=auto-movable sysctl.vm.overcommit_memory=1"
 #define CMDLINE "console=hvc0 panic=-1 rdinit=/init thp_anon=16K-64K:always"
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 void machine_stop(struct machine *m, enum machine_end end)
 {
@@ -137,14 +148,32 @@ static void reap(struct machine *m)
 	}
 }
 
-static void on_child(void *arg, uint32_t events)
+/* For tests of guests that have no name to be called by. */
+static void pause_or_resume(struct machine *m, bool pause)
+{
+	uint64_t begun = now_ns();
+	int err = pause ? machine_pause(m) : machine_resume(m);
+
+	m->paused = pause && !err;
+	if (err)
+		log_warn("cannot %s: %s", pause ? "pause" : "resume", strerror(-err));
+	else
+		log_info("%s after %.1f ms", pause ? "paused" : "resumed",
+			(double)(now_ns() - begun) / 1e6);
+}
+
+static void on_signal(void *arg, uint32_t events)
 {
 	struct signalfd_siginfo info;
 	struct machine *m = arg;
 
 	(void)events;
-	while (read(m->signals, &info, sizeof(info)) == sizeof(info))
-		reap(m);
+	while (read(m->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			reap(m);
+		else
+			pause_or_resume(m, info.ssi_signo == (uint32_t)SIG_PAUSE);
+	}
 }
 
 /*
@@ -185,6 +214,8 @@ static int set_up_signals(struct machine *m)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIG_PAUSE);
+	sigaddset(&set, SIG_RESUME);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	m->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return m->signals < 0 ? fail("signalfd", errno) : 0;
@@ -196,14 +227,12 @@ static int set_up_descriptors(struct machine *m)
 	if (!m->loop)
 		return fail("event loop", errno);
 	m->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	m->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	m->timeout = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (m->doorbell < 0 || m->timer < 0 || m->timeout < 0 || set_up_signals(m) < 0)
+	if (m->doorbell < 0 || m->timeout < 0 || set_up_signals(m) < 0)
 		return fail("descriptors", errno);
-	if (loop_add(m->loop, m->doorbell, EPOLLIN, vcpu_doorbell, m) ||
-		loop_add(m->loop, m->timer, EPOLLIN, vcpu_timer, m) ||
+	if (loop_add(m->loop, m->doorbell, EPOLLIN, call_doorbell, m) ||
 		loop_add(m->loop, m->timeout, EPOLLIN, on_timeout, m) ||
-		loop_add(m->loop, m->signals, EPOLLIN, on_child, m))
+		loop_add(m->loop, m->signals, EPOLLIN, on_signal, m))
 		return fail("event loop", errno);
 	if (m->config->timeout)
 		set_timeout(m, m->config->timeout);
@@ -227,7 +256,7 @@ static int set_up_memory(struct machine *m)
 	int err = ram_create(&m->ram, memory_ram_size(&config));
 
 	if (!err)
-		err = control_create(&m->control);
+		err = control_create(&m->control, m->config->cpus);
 	if (err)
 		return fail("guest memory", err);
 	ram_fault_watch(&m->ram);
@@ -310,6 +339,14 @@ static int set_up_streams(struct machine *m)
 	return m->relay ? 0 : fail("standard streams", errno);
 }
 
+/* Devices interrupt the first vCPU, the only one that is always online. */
+static void raise_event(void *machine, unsigned event)
+{
+	struct machine *m = machine;
+
+	vcpu_raise(&m->vcpu[0], event);
+}
+
 static int set_up_devices(struct machine *m)
 {
 	const struct vm_config *c = m->config;
@@ -317,7 +354,7 @@ static int set_up_devices(struct machine *m)
 
 	m->bus.ram = &m->ram;
 	m->bus.loop = m->loop;
-	m->bus.raise = vcpu_raise;
+	m->bus.raise = raise_event;
 	m->bus.raise_arg = m;
 	if (set_up_streams(m) < 0)
 		return -1;
@@ -354,30 +391,15 @@ static int set_up_devices(struct machine *m)
 	return 0;
 }
 
-static int set_up_spaces(struct machine *m, const struct load_image *image)
-{
-	struct space_config config = {
-		.ram = &m->ram,
-		.control = &m->control,
-		.doorbell = m->doorbell,
-		.timer = m->timer,
-		.segments = image->segments,
-	};
-	int err;
-
-	memcpy(config.segment, image->segment, sizeof(config.segment));
-	err = spaces_create(&m->spaces, &config);
-	return err ? fail("process for address spaces", err) : 0;
-}
-
 static int set_up(struct machine *m)
 {
 	struct load_image image;
 	int err;
 
 	if (set_up_process() < 0 || set_up_memory(m) < 0 || set_up_info(m) < 0 ||
-		load_images(m, &image) < 0 || set_up_descriptors(m) < 0 ||
-		set_up_spaces(m, &image) < 0 || set_up_devices(m) < 0 || machine_api_open(m) < 0)
+		load_images(m, &image) < 0 || set_up_descriptors(m) < 0 || vcpus_create(m) < 0 ||
+		vcpus_create_spaces(m, image.segment, image.segments) < 0 ||
+		set_up_devices(m) < 0 || machine_api_open(m) < 0)
 		return -1;
 	/* All paths have been opened; a daemon keeps no directory busy. */
 	if (m->config->log && chdir("/") < 0)
@@ -385,7 +407,7 @@ static int set_up(struct machine *m)
 	err = monitor_confine(m);
 	if (err)
 		return fail("seccomp", err);
-	err = vcpu_start(m, image.entry);
+	err = vcpu_start(&m->vcpu[0], image.entry, 0);
 	return err ? fail("process for the first address space", err) : 0;
 }
 
@@ -400,7 +422,7 @@ static void close_fd(int fd)
 static void tear_down(struct machine *m)
 {
 	/* Spaces first: nothing changes memory or rings any more while devices finish. */
-	spaces_destroy(&m->spaces);
+	vcpus_stop(m);
 	machine_api_close(m);
 	if (m->session)
 		session_destroy(m->session);
@@ -409,10 +431,10 @@ static void tear_down(struct machine *m)
 	memory_destroy(m->memory);
 	bus_destroy(&m->bus);
 	console_ring_close(m);
+	vcpus_destroy(m);
 	control_destroy(&m->control);
 	ram_destroy(&m->ram);
 	close_fd(m->doorbell);
-	close_fd(m->timer);
 	close_fd(m->timeout);
 	close_fd(m->signals);
 	if (m->loop)
@@ -449,19 +471,15 @@ static int exit_status(struct machine *m)
 	return m->status < 0 ? EXIT_LUCID : m->status;
 }
 
-static uint64_t now_ns(void)
+/* What a vCPU counted, for --verbose. The guest could write what it likes there. */
+static void log_counters(const struct vcpu *vcpu)
 {
-	struct timespec t;
+	const struct lucid_vcpu *v = vcpu->page;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* What the vCPU counted, for --verbose. The guest could write what it likes there. */
-static void log_counters(const struct lucid_vcpu *v)
-{
-	log_info("vCPU: %lu system calls, %lu traps, %lu events, %lu halts", v->count_syscall,
-		v->count_trap, v->count_event, v->count_halt);
+	log_info("vCPU %u: %lu system calls, %lu traps, %lu events, %lu halts", vcpu->id,
+		v->count_syscall, v->count_trap, v->count_event, v->count_halt);
+	log_info("other vCPUs: %lu sent, %lu kicks, %lu waits; %.1f ms stolen", v->count_send,
+		v->count_kick, v->count_wait, (double)v->steal / 1e6);
 	log_info("TLB: %lu fills of %lu pages, %lu premaps, %lu flushes, %lu evictions",
 		v->count_fill, v->count_fill_pages, v->count_premap, v->count_flush,
 		v->count_evict);
@@ -484,9 +502,7 @@ int vm_run(const struct vm_config *config)
 		.config = config,
 		.ram.fd = -1,
 		.control.fd = -1,
-		.spaces.order = -1,
 		.doorbell = -1,
-		.timer = -1,
 		.timeout = -1,
 		.signals = -1,
 		.console = -1,
@@ -500,7 +516,8 @@ int vm_run(const struct vm_config *config)
 		loop_run(m.loop);
 		console_ring_drain(&m);
 		log_boot_time(&m);
-		log_counters(m.control.vcpu);
+		for (unsigned i = 0; i < m.control.vcpus; i++)
+			log_counters(&m.vcpu[i]);
 		status = exit_status(&m);
 		if (m.relay)
 			relay_end(m.relay, status);

@@ -12,6 +12,8 @@
 
 #define VM_DISKS_MAX 24
 #define VM_INITRDS_MAX 4
+#define VM_CPUS_MAX 64
+#define VM_AFFINITY_MAX 1024
 
 struct vm_disk {
 	const char *path;
@@ -40,7 +42,10 @@ struct vm_config {
 	uint64_t memory; /* bytes, a multiple of 2 MiB */
 	uint64_t memory_max; /* it may grow to as many; 0: it does not */
 	bool balloon_auto; /* the host's need may take memory back */
-	unsigned cpus;
+	unsigned cpus; /* virtual ones, 1 to VM_CPUS_MAX */
+	/* CPUs of the host that virtual CPUs 0, 1, ... are kept on, in turns; none: any. */
+	uint16_t affinity[VM_AFFINITY_MAX];
+	unsigned affinity_count;
 	const char *kernel; /* ELF image */
 	const char *append; /* more kernel command line, or NULL */
 	const char *initrd[VM_INITRDS_MAX]; /* cpio archives, laid one after another */

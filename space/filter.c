@@ -8,7 +8,9 @@
 #include "space/filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -37,6 +39,8 @@
 			return rule_err;                                                           \
 	} while (0)
 
+/* All descriptors from STUB_FD_KICK on that can be a vCPU's. */
+#define KICK_MASK ((scmp_datum_t) ~(LUCID_VCPUS - 1))
 #define PROT_MASK ((scmp_datum_t) ~(PROT_READ | PROT_WRITE | PROT_EXEC))
 
 /* Guest addresses: everything below the stub's own. */
@@ -55,10 +59,22 @@ static int allow_mappings(scmp_filter_ctx ctx)
 	return 0;
 }
 
-static int allow_space(scmp_filter_ctx ctx)
+/* Kicks for other vCPUs: bytes into their FIFOs, and out again when they are full. */
+static int allow_kicks(scmp_filter_ctx ctx)
+{
+	RULE(ctx, write, SCMP_A0(SCMP_CMP_MASKED_EQ, KICK_MASK, STUB_FD_KICK),
+		SCMP_A2(SCMP_CMP_EQ, 1));
+	RULE(ctx, read, SCMP_A0(SCMP_CMP_MASKED_EQ, KICK_MASK, STUB_FD_KICK));
+	RULE(ctx, membarrier, SCMP_A0(SCMP_CMP_EQ, MEMBARRIER_CMD_GLOBAL_EXPEDITED));
+	return 0;
+}
+
+static int allow_space(scmp_filter_ctx ctx, bool kicks)
 {
 	int err = allow_mappings(ctx);
 
+	if (!err && kicks)
+		err = allow_kicks(ctx);
 	if (err)
 		return err;
 	RULE(ctx, futex, SCMP_A1(SCMP_CMP_EQ, FUTEX_WAIT));
@@ -66,6 +82,7 @@ static int allow_space(scmp_filter_ctx ctx)
 	RULE(ctx, write, SCMP_A0(SCMP_CMP_EQ, STUB_FD_DOORBELL), SCMP_A2(SCMP_CMP_EQ, 8));
 	RULE(ctx, timerfd_settime, SCMP_A0(SCMP_CMP_EQ, STUB_FD_TIMER), SCMP_A1(SCMP_CMP_EQ, 0),
 		SCMP_A3(SCMP_CMP_EQ, 0));
+	RULE(ctx, pread64, SCMP_A0(SCMP_CMP_EQ, STUB_FD_SCHEDSTAT));
 	RULE_ANY(ctx, rt_sigreturn);
 	/* How the host goes on with a futex wait that SIGSTOP or a debugger broke into. */
 	RULE_ANY(ctx, restart_syscall);
@@ -74,7 +91,7 @@ static int allow_space(scmp_filter_ctx ctx)
 }
 
 /* What the zygote, and a space before it takes its own list, needs besides. */
-static int allow_zygote(scmp_filter_ctx ctx)
+static int allow_zygote(scmp_filter_ctx ctx, bool kicks)
 {
 	RULE(ctx, munmap, SCMP_A0(SCMP_CMP_GE, LUCID_STUB_BASE));
 	RULE(ctx, read, SCMP_A0(SCMP_CMP_EQ, STUB_FD_ZYGOTE));
@@ -87,6 +104,14 @@ static int allow_zygote(scmp_filter_ctx ctx)
 	RULE(ctx, seccomp, SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER_VALUE),
 		SCMP_A1(SCMP_CMP_EQ, 0));
 	RULE_ANY(ctx, getppid);
+	RULE_ANY(ctx, getpid);
+	RULE(ctx, close, SCMP_A0(SCMP_CMP_EQ, STUB_FD_PROC));
+	RULE(ctx, openat, SCMP_A0(SCMP_CMP_EQ, STUB_FD_PROC), SCMP_A2(SCMP_CMP_EQ, O_RDONLY));
+	if (!kicks)
+		return 0;
+	RULE(ctx, fcntl, SCMP_A0(SCMP_CMP_MASKED_EQ, KICK_MASK, STUB_FD_KICK),
+		SCMP_A1(SCMP_CMP_EQ, F_SETOWN));
+	RULE(ctx, membarrier, SCMP_A0(SCMP_CMP_EQ, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED));
 	return 0;
 }
 
@@ -123,30 +148,40 @@ static int export(scmp_filter_ctx ctx, struct sock_filter *program, size_t max)
 	return err;
 }
 
-int filter_space(struct sock_filter *program, size_t max)
+/* Whoever owns a FIFO gets its kicks: a space may take them itself, and send them nowhere else. */
+static int allow_own(scmp_filter_ctx ctx)
+{
+	RULE(ctx, fcntl, SCMP_A0(SCMP_CMP_MASKED_EQ, KICK_MASK, STUB_FD_KICK),
+		SCMP_A1(SCMP_CMP_EQ, F_SETOWN), SCMP_A2(SCMP_CMP_EQ, STUB_FILTER_PID));
+	return 0;
+}
+
+int filter_space(struct sock_filter *program, size_t max, bool kicks)
 {
 	scmp_filter_ctx ctx = new_list();
 	int ret;
 
 	if (!ctx)
 		return -ENOMEM;
-	ret = allow_space(ctx);
+	ret = allow_space(ctx, kicks);
+	if (!ret && kicks)
+		ret = allow_own(ctx);
 	if (!ret)
 		ret = export(ctx, program, max);
 	seccomp_release(ctx);
 	return ret;
 }
 
-int filter_zygote(void)
+int filter_zygote(bool kicks)
 {
 	scmp_filter_ctx ctx = new_list();
 	int ret;
 
 	if (!ctx)
 		return -ENOMEM;
-	ret = allow_space(ctx);
+	ret = allow_space(ctx, kicks);
 	if (!ret)
-		ret = allow_zygote(ctx);
+		ret = allow_zygote(ctx, kicks);
 	if (!ret)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);

@@ -6,6 +6,7 @@
 #ifndef SPACE_SPACE_H
 #define SPACE_SPACE_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,8 +25,11 @@ struct space_segment {
 struct space_config {
 	const struct ram *ram;
 	const struct control *control;
+	unsigned vcpu; /* whose spaces they are */
 	int doorbell; /* eventfd */
 	int timer; /* timerfd */
+	const int *kick; /* a FIFO for each vCPU of the machine, kick_create(); NULL with one */
+	const cpu_set_t *cpus; /* of the host, where they run; NULL: wherever the monitor may */
 	struct space_segment segment[SPACE_SEGMENTS];
 	unsigned segments;
 };
@@ -46,6 +50,12 @@ bool space_probe(unsigned *features);
 void space_hypercalls(unsigned long hypercall[LUCID_HC_COUNT]);
 
 /*
+ * Makes what one vCPU kicks another one by: a FIFO whose owner gets the kick signal for
+ * each byte that is written. A descriptor, or -errno.
+ */
+int kick_create(void);
+
+/*
  * Makes the zygote. Call from the thread that lives to the end: the zygote and
  * the spaces are killed by the host when it ends. 0 or -errno.
  */
@@ -62,6 +72,9 @@ void spaces_kick(const struct spaces *spaces, unsigned slot);
  * zygote, -1 for neither.
  */
 int spaces_forget(struct spaces *spaces, pid_t pid);
+
+/* Kills them all, and the zygote; they are still to be reaped. */
+void spaces_kill(const struct spaces *spaces);
 
 /* Kills and reaps them all. */
 void spaces_destroy(struct spaces *spaces);

@@ -80,16 +80,23 @@ static void end(pid_t *pid)
 	*pid = 0;
 }
 
-void spaces_destroy(struct spaces *spaces)
+void spaces_kill(const struct spaces *spaces)
 {
 	unsigned i;
 
-	/* All are told before any is waited for: they end side by side. */
 	if (spaces->zygote)
 		kill(spaces->zygote, SIGKILL);
 	for (i = 0; i < STUB_SLOTS; i++)
 		if (spaces->pid[i])
 			kill(spaces->pid[i], SIGKILL);
+}
+
+void spaces_destroy(struct spaces *spaces)
+{
+	unsigned i;
+
+	/* All are told before any is waited for: they end side by side. */
+	spaces_kill(spaces);
 	end(&spaces->zygote);
 	for (i = 0; i < STUB_SLOTS; i++)
 		end(&spaces->pid[i]);

@@ -75,16 +75,20 @@ static void map_stub(void)
 static void map_windows(const struct space_config *config)
 {
 	int control = config->control->fd, ram = config->ram->fd;
-	unsigned i;
+	unsigned vcpus = config->control->vcpus, i;
 
 	map_at(STUB_PRIVATE_ADDR, STUB_PRIVATE_SIZE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	map_at(STUB_STACK_ADDR, STUB_STACK_SIZE + STUB_SIGSTACK_SIZE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	map_at(STUB_SHARED_ADDR, STUB_SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, control,
-		CONTROL_SHARED);
+		CONTROL_SHARED(vcpus, config->vcpu));
+	map_at(STUB_MACHINE_ADDR, STUB_MACHINE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, control,
+		CONTROL_MACHINE);
 	map_at(LUCID_VCPU_ADDR, LUCID_VCPU_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, control,
-		CONTROL_VCPU);
+		CONTROL_VCPU(config->vcpu));
+	map_at(LUCID_VCPUS_ADDR, vcpus * LUCID_VCPU_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		control, CONTROL_VCPU(0));
 	map_at(LUCID_INFO_ADDR, LUCID_INFO_SIZE, PROT_READ, MAP_SHARED, control, CONTROL_INFO);
 	map_at(LUCID_CONSOLE_ADDR, LUCID_CONSOLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, control,
 		CONTROL_CONSOLE);
@@ -144,7 +148,9 @@ static void set_keys(const struct space_config *config, struct stub_private *pri
 	if (signal_stack_takes_key())
 		set_key(STUB_SIGSTACK_ADDR, STUB_SIGSTACK_SIZE, rw, key_kernel);
 	set_key(STUB_SHARED_ADDR, STUB_SHARED_SIZE, rw, key_kernel);
+	set_key(STUB_MACHINE_ADDR, STUB_MACHINE_SIZE, rw, key_kernel);
 	set_key(LUCID_VCPU_ADDR, LUCID_VCPU_SIZE, rw, key_kernel);
+	set_key(LUCID_VCPUS_ADDR, config->control->vcpus * LUCID_VCPU_SIZE, rw, key_kernel);
 	set_key(LUCID_INFO_ADDR, LUCID_INFO_SIZE, PROT_READ, key_kernel);
 	set_key(LUCID_CONSOLE_ADDR, LUCID_CONSOLE_SIZE, rw, key_kernel);
 	set_key(LUCID_DIRECT_BASE, config->ram->size, rw, key_kernel);
@@ -154,17 +160,19 @@ static void set_keys(const struct space_config *config, struct stub_private *pri
 	set_key(STUB_PRIVATE_ADDR, STUB_PRIVATE_SIZE, rw, key_stub);
 }
 
-static void fill_private(struct stub_private *private, pid_t monitor)
+static void fill_private(
+	const struct space_config *config, struct stub_private *private, pid_t monitor)
 {
 	unsigned eax, ebx, ecx, edx;
 	int length;
 
 	private->monitor = (unsigned long)monitor;
+	private->user.cpu = config->vcpu;
 	private->exit_cs = LUCID_USER_CS;
 	private->exit_ss = LUCID_USER_SS;
 	private->xsavec = __get_cpuid_count(13, 1, &eax, &ebx, &ecx, &edx) && (eax & bit_XSAVEC);
 	length = filter_space((struct sock_filter *)private->filter,
-		sizeof(private->filter) / sizeof(struct sock_filter));
+		sizeof(private->filter) / sizeof(struct sock_filter), config->kick);
 	if (length < 0) {
 		errno = -length;
 		give_up("seccomp list");
@@ -198,23 +206,44 @@ static void set_signals(bool keys)
 		give_up("sigprocmask");
 }
 
+#define FDS_FIXED 5
+/* Above all that a space has. */
+#define FD_HIGH (STUB_FD_KICK + LUCID_VCPUS)
+
+static void close_between(unsigned first, unsigned last)
+{
+	if (first <= last && close_range(first, last, 0) < 0)
+		give_up("close_range");
+}
+
 /* Descriptors: the few by fixed number, no others. */
 static void set_descriptors(const struct space_config *config, int order)
 {
-	const int from[] = {config->ram->fd, config->doorbell, config->timer, order};
-	int high[4];
-	unsigned i;
+	/* Without /proc the guest does without the time that is stolen from it. */
+	int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int from[FDS_FIXED + LUCID_VCPUS] = {
+		config->ram->fd, config->doorbell, config->timer, order, proc};
+	int to[FDS_FIXED + LUCID_VCPUS] = {
+		STUB_FD_RAM, STUB_FD_DOORBELL, STUB_FD_TIMER, STUB_FD_ZYGOTE, STUB_FD_PROC};
+	int kicks = config->kick ? (int)config->control->vcpus : 0, n, i;
 
-	for (i = 0; i < 4; i++) {
-		high[i] = fcntl(from[i], F_DUPFD, 64);
-		if (high[i] < 0)
+	for (n = 0; n < kicks; n++) {
+		from[FDS_FIXED + n] = config->kick[n];
+		to[FDS_FIXED + n] = STUB_FD_KICK + n;
+	}
+	n += FDS_FIXED;
+	for (i = 0; i < n; i++) {
+		from[i] = fcntl(from[i], F_DUPFD, FD_HIGH);
+		if (from[i] < 0 && to[i] != STUB_FD_PROC)
 			give_up("descriptor");
 	}
-	for (i = 0; i < 4; i++)
-		if (dup2(high[i], STUB_FD_RAM + (int)i) < 0)
+	for (i = 0; i < n; i++)
+		if (from[i] >= 0 && dup2(from[i], to[i]) < 0)
 			give_up("descriptor");
-	if (close_range(STUB_FD_ZYGOTE + 1, ~0u, 0) < 0)
-		give_up("close_range");
+	if (from[FDS_FIXED - 1] < 0)
+		close(STUB_FD_PROC);
+	close_between(STUB_FD_PROC + 1, STUB_FD_KICK - 1);
+	close_between(STUB_FD_KICK + (unsigned)kicks, ~0u);
 }
 
 /* glibc's per-thread registrations point into memory that is about to go. */
@@ -262,17 +291,19 @@ _Noreturn void zygote_main(const struct space_config *config, int order)
 	int err;
 
 	set_process(monitor);
+	if (config->cpus && sched_setaffinity(0, sizeof(*config->cpus), config->cpus) < 0)
+		give_up("CPU affinity");
 	map_stub();
 	map_windows(config);
 	set_descriptors(config, order);
-	fill_private(private, monitor);
+	fill_private(config, private, monitor);
 	if (features & LUCID_FEATURE_CPUID)
 		syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0);
 	set_signals(features & LUCID_FEATURE_PKU);
 	if (features & LUCID_FEATURE_PKU)
 		set_keys(config, private);
 	forget_libc();
-	err = filter_zygote();
+	err = filter_zygote(config->kick);
 	if (err) {
 		errno = -err;
 		give_up("seccomp");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hypercalls that reach outside the vCPU: monitor calls, doorbells, timer and halt. */
+/* Hypercalls that reach the monitor: calls, doorbells and the timer. */
 #include "stub/stub.h"
 #include "stub/sys.h"
 
@@ -9,6 +9,7 @@ static void ring_doorbell(void)
 {
 	uint64_t one = 1;
 
+	__atomic_fetch_or(&machine->rung, 1UL << vcpu->id, __ATOMIC_SEQ_CST);
 	sys3(__NR_write, STUB_FD_DOORBELL, (long)&one, sizeof(one));
 }
 
@@ -63,7 +64,7 @@ static uint64_t tsc_to_ns(uint64_t ticks)
 	return mul_div(ticks, 1000000, info->tsc_khz);
 }
 
-static void set_timerfd(uint64_t ns)
+void set_timerfd(uint64_t ns)
 {
 	struct sys_timespec spec[2] = {
 		{0, 0}, {(long)(ns / NSEC_PER_SEC), (long)(ns % NSEC_PER_SEC)}};
@@ -87,48 +88,15 @@ void hypercall_set_timer(uint64_t delta)
 	set_timerfd(delta);
 }
 
-/* Waits in the futex until an event or the deadline; the monitor has no part in it. */
-static void halt_wait(void)
+bool timer_expired(uint64_t *left)
 {
-	struct sys_timespec timeout, *limit = 0;
+	uint64_t now = __builtin_ia32_rdtsc();
 
-	if (shared->deadline) {
-		uint64_t now = __builtin_ia32_rdtsc(), left;
-
-		if (now >= shared->deadline) {
-			shared->deadline = 0;
-			__atomic_fetch_or(
-				&vcpu->pending, 1UL << LUCID_EVENT_TIMER, __ATOMIC_SEQ_CST);
-			return;
-		}
-		left = tsc_to_ns(shared->deadline - now);
-		timeout = (struct sys_timespec){
-			(long)(left / NSEC_PER_SEC), (long)(left % NSEC_PER_SEC)};
-		limit = &timeout;
+	if (now < shared->deadline) {
+		*left = tsc_to_ns(shared->deadline - now);
+		return false;
 	}
-	__atomic_store_n(&vcpu->halted, 1, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&vcpu->pending, __ATOMIC_SEQ_CST))
-		sys_futex_wait(&vcpu->halted, 1, limit);
-	__atomic_store_n(&vcpu->halted, 0, __ATOMIC_SEQ_CST);
-}
-
-/*
- * LUCID_HC_HALT. The timerfd is disarmed meanwhile: the futex's own timeout
- * serves, and the monitor sleeps on. Interrupts are enabled by the time it returns, so
- * that the tail delivers what ended the wait.
- */
-void hypercall_halt(void);
-void hypercall_halt(void)
-{
-	vcpu->count_halt++;
-	if (shared->deadline)
-		set_timerfd(0);
-	while (!load_acquire(&vcpu->pending))
-		halt_wait();
-	if (shared->deadline) {
-		uint64_t now = __builtin_ia32_rdtsc();
-
-		set_timerfd(now < shared->deadline ? tsc_to_ns(shared->deadline - now) + 1 : 1);
-	}
-	vcpu->vif = 1;
+	shared->deadline = 0;
+	__atomic_fetch_or(&vcpu->pending, 1UL << LUCID_EVENT_TIMER, __ATOMIC_SEQ_CST);
+	return true;
 }

@@ -17,6 +17,7 @@
 #define KERNEL_FLAGS_IF 0x200
 /* What a program may have set and the guest's kernel must not see: TF, DF, NT, AC. */
 #define FLAGS_NOT_KERNEL 0x44500
+#define PAUSE_BIT (1 << STUB_EVENT_PAUSE)
 
 	/* stub_private: STUB_PRIVATE_ADDR, by the linker script */
 	.set stub_shared, STUB_SHARED_ADDR
@@ -44,6 +45,12 @@
 	.quad	call_wrprotect
 	.quad	stub_sysret
 	.quad	stub_syscall
+	.quad	call_send
+	.quad	call_wait
+	.quad	call_wake
+	.quad	call_sync
+	.quad	call_offline
+	.quad	call_steal
 
 	.text
 
@@ -94,6 +101,8 @@ stub_signal_entered:
 	.globl stub_syscall, stub_syscall_entered
 stub_syscall:
 	mov	%r11, %rdx
+	/* The vCPU's mode first: other vCPUs rely on what is done at a trap from user mode. */
+	movb	$LUCID_MODE_KERNEL, VCPU(MODE)
 	movb	$LUCID_MODE_KERNEL, PRIVATE(MODE)
 stub_syscall_entered:
 	movb	$0, PRIVATE(SELECTOR)
@@ -128,7 +137,6 @@ stub_syscall_entered:
 	mov	VCPU(KERNEL_GS), %rax
 	wrgsbase %rax
 	movb	$0, VCPU(VIF)
-	movb	$LUCID_MODE_KERNEL, VCPU(MODE)
 	incq	VCPU(COUNT_SYSCALL)
 	mov	%rsp, %rdi
 	mov	$1, %esi
@@ -185,13 +193,22 @@ stub_enter:
 	mov	%rdi, %rsp
 	jmp	*VCPU(ENTRY)
 
-/* rdi = guest's entry: starts the first vCPU with the address of struct lucid_info. */
+/* rdi = guest's entry, rsi = its stack: starts a vCPU with the address of struct lucid_info. */
 	.globl stub_start
 stub_start:
 	mov	%rdi, %rax
 	mov	$LUCID_INFO_ADDR, %edi
-	xor	%esp, %esp
+	mov	%rsi, %rsp
 	jmp	*%rax
+
+/* rdi = frame: parks on it as a stack, and leaves by it later, maybe in another process. */
+	.globl stub_stop
+stub_stop:
+	mov	%rdi, %rsp
+.Lstop:	mov	%rsp, %rbx
+	call	stub_pause
+	mov	%rbx, %rsp
+	jmp	stub_return
 
 /* rsp = frame: loads all but rax, rcx, rdx and the iret frame; rsp = its rax. */
 .macro POP_GENERAL
@@ -344,6 +361,8 @@ stub_return_restart:
 	mov	VCPU(KERNEL_GS), %rax
 	wrgsbase %rax
 .Levent_kernel:
+	testb	$PAUSE_BIT, VCPU(PENDING)
+	jnz	.Lstop
 	movb	$0, VCPU(VIF)
 	mov	%rsp, %rdi
 	xor	%esi, %esi
@@ -369,16 +388,28 @@ call_\name:
 	HYPERCALL monitor
 	HYPERCALL protect
 	HYPERCALL wrprotect
+	HYPERCALL send
+	HYPERCALL wait
+	HYPERCALL wake
+	HYPERCALL sync
+	HYPERCALL offline
+	HYPERCALL steal
 
 	.globl stub_tail_start, stub_tail_end
 stub_tail_start:
 	cmpq	$0, VCPU(PENDING)
 	jne	1f
 	ret
-1:	cmpb	$0, VCPU(VIF)
+1:	testb	$PAUSE_BIT, VCPU(PENDING)
+	jnz	3f
+	cmpb	$0, VCPU(VIF)
 	jne	2f
 	ret
 stub_tail_end:
+3:	push	%rax
+	call	stub_pause
+	pop	%rax
+	jmp	stub_tail_start
 2:	movb	$0, VCPU(VIF)
 	mov	(%rsp), %rcx
 	lea	8(%rsp), %rdx

@@ -86,14 +86,27 @@ static void protect(const struct stub_range *range)
 		stub_crash(CRASH_HOST, 0, range->start, (uint64_t)-ret);
 }
 
+/* Drops [start, end), or more, and says that all flushes up to gen are done. */
+static void follow_kernel(unsigned long gen, uint64_t start, uint64_t end)
+{
+	unsigned long image_gen = __atomic_load_n(&machine->image_gen, __ATOMIC_SEQ_CST);
+
+	while (priv->image_gen < image_gen && priv->image_gen < STUB_RANGES)
+		protect(&machine->range[priv->image_gen++]);
+	if (!unmap(start, end))
+		flush_everything();
+	priv->kernel_gen = gen;
+	store_release(&vcpu->kernel_gen, gen);
+}
+
 void flush_catch_up(void)
 {
-	while (priv->image_gen < shared->image_gen && priv->image_gen < STUB_RANGES)
-		protect(&shared->range[priv->image_gen++]);
-	if (priv->kernel_gen != shared->kernel_gen) {
-		unmap(LUCID_KERNEL_BASE, LUCID_KERNEL_END);
-		priv->kernel_gen = shared->kernel_gen;
-	}
+	unsigned long gen = __atomic_load_n(&machine->kernel_gen, __ATOMIC_SEQ_CST);
+
+	if (priv->kernel_gen != gen)
+		follow_kernel(gen, LUCID_KERNEL_BASE, LUCID_KERNEL_END);
+	else if (vcpu->kernel_gen != gen)
+		store_release(&vcpu->kernel_gen, gen);
 }
 
 void hypercall_flush(uint64_t start, uint64_t end);
@@ -138,30 +151,46 @@ void hypercall_wrprotect(void)
 }
 
 /*
- * Here at once; every other space of the vCPU when it is next given the baton. It
- * drops the whole kernel part then: such flushes are rare and refilling is cheap.
+ * Here at once; in every other space of the machine when it is next given the baton, when
+ * its vCPU wakes or traps out of user mode, or when the guest there asks for it with a range
+ * of nothing. It drops the whole kernel part then: such flushes are rare, refilling is cheap.
  */
-void hypercall_flush_kernel(uint64_t start, uint64_t end);
-void hypercall_flush_kernel(uint64_t start, uint64_t end)
+uint64_t hypercall_flush_kernel(uint64_t start, uint64_t end);
+uint64_t hypercall_flush_kernel(uint64_t start, uint64_t end)
 {
-	vcpu->count_flush++;
+	unsigned long before;
+
 	if (start < LUCID_KERNEL_BASE)
 		start = LUCID_KERNEL_BASE;
 	if (end > LUCID_KERNEL_END)
 		end = LUCID_KERNEL_END;
-	flush_catch_up();
-	if (!unmap(start & ~(PAGE_SIZE - 1), (end + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1)))
-		flush_everything();
-	priv->kernel_gen = ++shared->kernel_gen;
+	if (start >= end) {
+		flush_catch_up();
+		return priv->kernel_gen;
+	}
+	vcpu->count_flush++;
+	before = __atomic_fetch_add(&machine->kernel_gen, 1, __ATOMIC_SEQ_CST);
+	if (priv->kernel_gen != before) {
+		start = LUCID_KERNEL_BASE;
+		end = LUCID_KERNEL_END;
+	}
+	follow_kernel(
+		before + 1, start & ~(PAGE_SIZE - 1), (end + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1));
+	return before + 1;
 }
 
 /* LUCID_HC_PROTECT: at most STUB_RANGES in the life of a guest, for its image. */
 void hypercall_protect(uint64_t start, uint64_t end, uint64_t prot);
 void hypercall_protect(uint64_t start, uint64_t end, uint64_t prot)
 {
-	if (shared->image_gen >= STUB_RANGES || start < LUCID_IMAGE_BASE || end > LUCID_IMAGE_END ||
-		start >= end || ((start | end) & (PAGE_SIZE - 1)))
+	unsigned long n = __atomic_load_n(&machine->image_gen, __ATOMIC_SEQ_CST);
+
+	if (n >= STUB_RANGES || start < LUCID_IMAGE_BASE || end > LUCID_IMAGE_END || start >= end ||
+		((start | end) & (PAGE_SIZE - 1)))
 		stub_crash(CRASH_HYPERCALL, (uint64_t)__builtin_return_address(0), start, end);
-	shared->range[shared->image_gen++] = (struct stub_range){start, end, prot};
+	machine->range[n] = (struct stub_range){start, end, prot};
+	__atomic_store_n(&machine->image_gen, n + 1, __ATOMIC_SEQ_CST);
+	/* Others look for it when they look for flushes. */
+	__atomic_fetch_add(&machine->kernel_gen, 1, __ATOMIC_SEQ_CST);
 	flush_catch_up();
 }

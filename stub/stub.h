@@ -19,6 +19,7 @@
 #define info ((const struct lucid_info *)LUCID_INFO_ADDR)
 #define priv ((struct stub_private *)STUB_PRIVATE_ADDR)
 #define shared ((struct stub_shared *)STUB_SHARED_ADDR)
+#define machine ((struct stub_machine *)STUB_MACHINE_ADDR)
 
 /* The bits of a page fault's error code. */
 #define PF_PRESENT 1u
@@ -61,14 +62,24 @@ void flush_catch_up(void);
 _Noreturn void space_wait(void);
 /*
  * Hands the vCPU to the space of slot; returns when some space of this vCPU (by
- * then another process, perhaps) is given the baton with RESUME_SWITCH.
+ * then another process, perhaps) is given the baton with RESUME_SWITCH. With
+ * STUB_SLOTS for the slot nobody gets it until the monitor gives it away.
  */
 void stub_switch(unsigned slot, unsigned leave_as);
+/* Parks this vCPU if the machine is to pause; returns when it goes on. */
+void stub_pause(void);
+static inline bool pause_wanted(void)
+{
+	return __atomic_load_n(&machine->pause, __ATOMIC_RELAXED);
+}
 /* Moves the current ASID to a clean spare space, this one is cleaned beside it. */
 bool switch_retire(void);
 
 /* call.c */
 
+/* Adds a TSC deadline's event to what is pending, if it has passed; else tells ns until then. */
+bool timer_expired(uint64_t *left);
+void set_timerfd(uint64_t ns);
 /* Asks the monitor and waits for the answer. */
 long monitor_call(uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4);
 
@@ -84,7 +95,9 @@ _Noreturn void stub_resume_kernel(void *uc);
 /* Restores the guest's registers of stub_switch() and returns from it. */
 _Noreturn void stub_switched(void);
 /* Jumps to the guest's start. */
-_Noreturn void stub_start(uint64_t entry);
+_Noreturn void stub_start(uint64_t entry, uint64_t stack);
+/* Parks the vCPU with a frame that it goes on with: stub_pause() and stub_leave(). */
+_Noreturn void stub_stop(struct lucid_frame *frame);
 
 /* Restartable sequences of entry.S: a signal inside goes back to the start. */
 extern const char stub_return_start[], stub_return_end[], stub_return_restart[];

@@ -3,6 +3,9 @@
  * Spaces and the baton: which process runs the vCPU. The zygote makes spaces on
  * the monitor's order; each waits on its slot's word.
  */
+#include <linux/fcntl.h>
+#include <linux/filter.h>
+#include <linux/membarrier.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -28,13 +31,16 @@ static _Noreturn void take_baton(struct stub_slot *me)
 	unsigned resume = shared->resume;
 
 	store_release(&me->word, SLOT_HELD);
+	/* Kicks for the vCPU are ours from here on; the way out looks for earlier ones. */
+	if (info->vcpus > 1)
+		sys3(__NR_fcntl, STUB_FD_KICK + (int)vcpu->id, F_SETOWN, (long)priv->pid);
 	flush_catch_up();
 	if (me->flush)
 		flush_user_all();
 	shared->resume = RESUME_SWITCH;
 	if (resume == RESUME_START) {
 		__builtin_ia32_xrstor64(shared->xsave, (long long)shared->xcr0);
-		stub_start(shared->start);
+		stub_start(shared->start, shared->start_sp);
 	}
 	if (resume == RESUME_FAULT)
 		resume_fault();
@@ -64,9 +70,13 @@ _Noreturn void space_wait(void)
 _Noreturn void space_pass(unsigned slot, unsigned leave_as);
 _Noreturn void space_pass(unsigned slot, unsigned leave_as)
 {
-	struct stub_slot *to = &shared->slot[slot];
+	struct stub_slot *me = &shared->slot[priv->slot], *to = &shared->slot[slot];
 
-	store_release(&shared->slot[priv->slot].word, leave_as);
+	if (slot == STUB_SLOTS) {
+		store_release(&me->word, leave_as);
+		space_wait();
+	}
+	store_release(&me->word, leave_as);
 	store_release(&shared->current, slot);
 	store_release(&to->word, SLOT_RUN);
 	sys_futex_wake(&to->word);
@@ -162,6 +172,17 @@ void hypercall_set_cr3(uint64_t cr3)
 	stub_switch(slot, SLOT_IDLE);
 }
 
+/* The list lets a space own its vCPU's kicks in its own name alone. */
+static void name_own_pid(void)
+{
+	struct sock_filter *program = (struct sock_filter *)priv->filter;
+	unsigned i;
+
+	for (i = 0; i < priv->filter_len; i++)
+		if (program[i].k == STUB_FILTER_PID)
+			program[i].k = (unsigned)priv->pid;
+}
+
 /*
  * A new space, on the zygote's stack copy: dies with the monitor, traps user
  * system calls, and is confined from here on.
@@ -174,11 +195,17 @@ static _Noreturn void space_main(unsigned slot)
 	} program = {priv->filter_len, priv->filter};
 
 	sys3(__NR_close, STUB_FD_ZYGOTE, 0, 0);
+	sys4(__NR_openat, STUB_FD_PROC, (long)"self/schedstat", O_RDONLY, 0);
+	sys3(__NR_close, STUB_FD_PROC, 0, 0);
+	priv->pid = (unsigned long)sys3(__NR_getpid, 0, 0, 0);
+	if (info->vcpus > 1) {
+		sys3(__NR_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
+		name_own_pid();
+	}
 	sys3(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0);
 	if (sys3(__NR_getppid, 0, 0, 0) != (long)priv->monitor)
 		sys3(__NR_exit_group, 1, 0, 0);
 	priv->slot = slot;
-	priv->kernel_gen = shared->kernel_gen;
 	if (sys6(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0,
 		    (long)&priv->user.selector, 0) ||
 		sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program))
@@ -189,11 +216,13 @@ static _Noreturn void space_main(unsigned slot)
 /* What is left of the monitor in a fork of it: all between the guest's windows and the stub. */
 static void unmap_rest(void)
 {
-	static const unsigned long range[][2] = {
+	const unsigned long range[][2] = {
 		{0, LUCID_IMAGE_BASE},
 		{LUCID_WINDOW_END, LUCID_DIRECT_BASE},
 		{LUCID_DIRECT_END, LUCID_STUB_BASE},
-		{STUB_SHARED_ADDR + STUB_SHARED_SIZE, LUCID_STUB_END},
+		{STUB_SHARED_ADDR + STUB_SHARED_SIZE, STUB_MACHINE_ADDR},
+		{STUB_MACHINE_ADDR + STUB_MACHINE_SIZE, LUCID_VCPUS_ADDR},
+		{LUCID_VCPUS_ADDR + info->vcpus * LUCID_VCPU_SIZE, LUCID_STUB_END},
 	};
 	unsigned i;
 

@@ -211,6 +211,13 @@ static bool user_may_fill(const siginfo_t *si, uint64_t addr)
 	       (addr < LUCID_IMAGE_BASE || addr >= LUCID_WINDOW_END);
 }
 
+/* Others do not wait for a vCPU that is in user mode when it is kicked: hypercall_sync(). */
+static void flush_before_kernel(void)
+{
+	if (priv->kernel_gen != __atomic_load_n(&machine->kernel_gen, __ATOMIC_SEQ_CST))
+		flush_catch_up();
+}
+
 static _Noreturn void user_trap(int sig, const siginfo_t *si, struct sigcontext_64 *r)
 {
 	struct trap t;
@@ -220,6 +227,7 @@ static _Noreturn void user_trap(int sig, const siginfo_t *si, struct sigcontext_
 	vcpu->mode = LUCID_MODE_KERNEL;
 	vcpu->user_gs = __builtin_ia32_rdgsbase64();
 	restore_fpu(r);
+	flush_before_kernel();
 	if (in_range(r->ip, stub_syscall, stub_syscall_entered)) {
 		/* The program is to come back by its system call instruction. */
 		r->ip = r->cx - 2;
@@ -228,6 +236,8 @@ static _Noreturn void user_trap(int sig, const siginfo_t *si, struct sigcontext_
 			stub_leave(user_frame(r));
 	}
 	if (sig == STUB_KICK_SIGNAL) {
+		if (pause_wanted())
+			stub_stop(user_frame(r));
 		if (!load_acquire(&vcpu->pending))
 			stub_leave(user_frame(r));
 		vcpu->count_event++;
@@ -259,12 +269,29 @@ static _Noreturn void enter_from_kernel(
 	stub_enter(f, error, vector);
 }
 
+/*
+ * The kernel's registers go from the signal frame to its stack, as if it had been
+ * interrupted, whether interrupts are on or not; where it has no stack it goes on, and
+ * the monitor tries again.
+ */
+static void kernel_pause(const struct sigcontext_64 *r)
+{
+	if (!pause_wanted() || !vcpu->entry ||
+		!stack_valid(((r->sp - LUCID_TRAP_GAP) & ~15ul) - LUCID_FRAME_SIZE))
+		return;
+	restore_fpu(r);
+	stub_stop(kernel_frame(r));
+}
+
 /* The other way out of stub_resume_kernel(). */
 _Noreturn void stub_deliver_kernel(struct ucontext *uc);
 _Noreturn void stub_deliver_kernel(struct ucontext *uc)
 {
+	struct sigcontext_64 *r = (struct sigcontext_64 *)&uc->uc_mcontext;
+
+	kernel_pause(r);
 	vcpu->count_event++;
-	enter_from_kernel((struct sigcontext_64 *)&uc->uc_mcontext, 0, LUCID_VEC_EVENT);
+	enter_from_kernel(r, 0, LUCID_VEC_EVENT);
 }
 
 static _Noreturn void kernel_trap(int sig, const siginfo_t *si, struct ucontext *uc)
@@ -273,8 +300,10 @@ static _Noreturn void kernel_trap(int sig, const siginfo_t *si, struct ucontext 
 	struct trap t;
 	bool present = true;
 
-	if (sig == STUB_KICK_SIGNAL)
+	if (sig == STUB_KICK_SIGNAL) {
+		kernel_pause(r);
 		stub_resume_kernel(uc);
+	}
 	if (sig == SIGSYS)
 		crash_signal(sig, si, r);
 	decode(sig, si, r, &t);
@@ -314,6 +343,7 @@ static _Noreturn void stub_trap(int sig, const siginfo_t *si, struct ucontext *u
 			enter_from_user(f, 0, LUCID_VEC_GP);
 		}
 		vcpu->count_rewind++;
+		flush_before_kernel();
 		r->ip = (uint64_t)stub_return_restart;
 		r->flags = RFLAGS_IF; /* may be the program's already */
 		stub_sigreturn(uc, LUCID_MODE_KERNEL);

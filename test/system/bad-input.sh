@@ -16,7 +16,10 @@ bad 'unknown option' --nonsense
 bad 'memory too small' --memory 1M
 bad 'memory past the address map' --memory 9000G
 bad 'memory no size' --memory lots
-bad 'too many cpus' --cpus 2
+bad 'too many cpus' --cpus 65
+bad 'no cpus' --cpus 0
+bad 'no such cpu' --cpu-affinity 1023
+bad 'no list of cpus' --cpu-affinity 0-
 bad 'no environment' --env X
 bad 'no user' --user root
 bad 'relative workdir' --workdir here

@@ -3,7 +3,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -17,18 +19,29 @@
 #include "space/filter.h"
 
 #define GUEST 0x10000000l /* a guest address */
+#define OWN_PID 0x5e1f5e1fl /* stands for the process id of the one that tries */
 
 static struct sock_filter program[400];
 static struct sock_fprog prog = {.filter = program};
 
 static int set_up(void **state)
 {
-	int length = filter_space(program, 400);
+	int length = filter_space(program, 400, true);
 
 	(void)state;
 	assert_true(length > 0);
 	prog.len = (unsigned short)length;
 	return 0;
+}
+
+/* As a space does it. */
+static void name_own_pid(void)
+{
+	unsigned i;
+
+	for (i = 0; i < prog.len; i++)
+		if (program[i].k == STUB_FILTER_PID)
+			program[i].k = (unsigned)getpid();
 }
 
 /* Does the list let the call pass? Its result does not matter. */
@@ -39,6 +52,8 @@ static int allowed(long nr, long a, long b, long c, long d, long e, long f)
 
 	if (pid == 0) {
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		c = c == OWN_PID ? getpid() : c;
+		name_own_pid();
 		if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) != 0)
 			_exit(2);
 		syscall(nr, a, b, c, d, e, f);
@@ -105,15 +120,57 @@ static void test_sleep_and_signal(void **state)
 	ALLOWED(SYS_timerfd_settime, STUB_FD_TIMER, 0, 0, 0, 0, 0);
 	KILLED(SYS_timerfd_settime, STUB_FD_DOORBELL, 0, 0, 0, 0, 0);
 	KILLED(SYS_timerfd_settime, STUB_FD_TIMER, 0, 0, 4096, 0, 0);
+	ALLOWED(SYS_pread64, STUB_FD_SCHEDSTAT, 0, 64, 0, 0, 0);
+	KILLED(SYS_pread64, STUB_FD_RAM, 0, 64, 0, 0, 0);
 	KILLED(SYS_kill, getppid(), 0, 0, 0, 0, 0);
 	KILLED(SYS_tgkill, 1, 1, SIGKILL, 0, 0, 0);
+}
+
+/* Whoever owned a FIFO in another's name could send that one signals. */
+static void test_kicks(void **state)
+{
+	const long last = STUB_FD_KICK + LUCID_VCPUS - 1;
+
+	(void)state;
+	ALLOWED(SYS_write, STUB_FD_KICK, 0, 1, 0, 0, 0);
+	ALLOWED(SYS_write, last, 0, 1, 0, 0, 0);
+	KILLED(SYS_write, last + 1, 0, 1, 0, 0, 0);
+	KILLED(SYS_write, STUB_FD_KICK - 1, 0, 1, 0, 0, 0);
+	KILLED(SYS_write, STUB_FD_KICK, 0, 2, 0, 0, 0);
+	ALLOWED(SYS_read, STUB_FD_KICK, 0, 1, 0, 0, 0);
+	KILLED(SYS_read, last + 1, 0, 1, 0, 0, 0);
+	ALLOWED(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0, 0, 0, 0);
+	KILLED(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0, 0, 0, 0);
+	KILLED(SYS_fcntl, STUB_FD_KICK, F_SETOWN, getpid(), 0, 0, 0);
+	KILLED(SYS_fcntl, STUB_FD_KICK, F_SETOWN, getppid(), 0, 0, 0);
+	KILLED(SYS_fcntl, STUB_FD_KICK, F_SETOWN, STUB_FILTER_PID, 0, 0, 0);
+	KILLED(SYS_fcntl, STUB_FD_KICK, F_SETOWN, 0, 0, 0, 0);
+	KILLED(SYS_fcntl, STUB_FD_KICK, F_SETOWN_EX, 0, 0, 0, 0);
+	KILLED(SYS_fcntl, STUB_FD_KICK, F_SETSIG, SIGKILL, 0, 0, 0);
+	KILLED(SYS_fcntl, STUB_FD_KICK, F_SETFL, 0, 0, 0, 0);
+	ALLOWED(SYS_fcntl, STUB_FD_KICK, F_SETOWN, OWN_PID, 0, 0, 0);
+	KILLED(SYS_fcntl, STUB_FD_RAM, F_SETOWN, OWN_PID, 0, 0, 0);
+}
+
+/* A machine with one vCPU has nobody to kick. */
+static void test_no_kicks(void **state)
+{
+	int length = filter_space(program, 400, false);
+
+	(void)state;
+	assert_true(length > 0);
+	prog.len = (unsigned short)length;
+	KILLED(SYS_write, STUB_FD_KICK, 0, 1, 0, 0, 0);
+	KILLED(SYS_fcntl, STUB_FD_KICK, F_SETOWN, OWN_PID, 0, 0, 0);
+	KILLED(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0, 0, 0, 0);
 }
 
 /* All the rest, by number; those that the list knows with arguments have had their turn. */
 static void test_everything_else(void **state)
 {
 	static const long known[] = {SYS_mmap, SYS_munmap, SYS_mprotect, SYS_pkey_mprotect,
-		SYS_futex, SYS_write, SYS_timerfd_settime, SYS_rt_sigreturn, SYS_restart_syscall,
+		SYS_futex, SYS_write, SYS_read, SYS_fcntl, SYS_membarrier, SYS_pread64,
+		SYS_timerfd_settime, SYS_rt_sigreturn, SYS_restart_syscall,
 		336 /* no call: the kernel itself answers before any list */, SYS_exit_group};
 	long nr;
 	unsigned i;
@@ -134,7 +191,9 @@ int main(void)
 		cmocka_unit_test(test_mmap),
 		cmocka_unit_test(test_other_mappings),
 		cmocka_unit_test(test_sleep_and_signal),
+		cmocka_unit_test(test_kicks),
 		cmocka_unit_test(test_everything_else),
+		cmocka_unit_test(test_no_kicks),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

@@ -143,7 +143,12 @@ static void machine(void **state)
 	assert_true(o.rw);
 	assert_true(o.verbose);
 	options_free(&o);
-	bad("run --cpus 2", "one CPU");
+	bad("run --cpus 65", "1 to 64");
+	bad("run --cpu-affinity x", "list of CPUs");
+	bad("run --cpu-affinity 0,", "list of CPUs");
+	bad("run --cpu-affinity 0-", "list of CPUs");
+	bad("run --cpu-affinity 1-0", "list of CPUs");
+	bad("run --cpu-affinity 1023", "may use");
 	bad("run --cpus 0", "--cpus");
 	bad("run --cpus x", "--cpus");
 	bad("run --timeout 0", "--timeout");

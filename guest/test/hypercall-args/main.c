@@ -68,7 +68,7 @@ static void notifies(void)
 static void monitor_calls(void)
 {
 	static const uint64_t unknown[] = {
-		3, 7, 18, 0x7f, 0x80, 0xff, 0x100, 0xffffffff, 0x100000000, 0x100000001, ~0ull};
+		5, 7, 18, 0x7f, 0x80, 0xff, 0x100, 0xffffffff, 0x100000000, 0x100000001, ~0ull};
 	unsigned i, j, nr;
 
 	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)

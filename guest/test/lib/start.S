@@ -16,6 +16,13 @@ test_start:
 	call	test_init
 	ud2
 
+/* Another vCPU: rsp = a stack of its own. */
+	.globl test_cpu_start
+test_cpu_start:
+	xor	%ebp, %ebp
+	call	test_cpu_init
+	ud2
+
 /*
  * rdi = frame, rsi = error code, rdx = vector; the frame is the stack's top. A system call
  * that is left as it came takes the short way back.

@@ -181,6 +181,31 @@ void user_try(const void *code, size_t size);
 /* For the trap handler: back to the caller of user_run(). */
 _Noreturn void user_ended(void);
 
+/* ---- Other vCPUs ------------------------------------------------------------------- */
+
+#define CPUS 8 /* that cpu_start() has stacks for */
+#define vcpu_of(id) ((volatile struct lucid_vcpu *)(LUCID_VCPUS_ADDR + (id)*LUCID_VCPU_SIZE))
+
+/*
+ * Starts a vCPU, 1 to CPUS - 1, in fn with interrupts off; it goes offline when fn returns.
+ * The result is the monitor's. One that is on its way offline is waited for.
+ */
+long cpu_start(unsigned id, void (*fn)(void));
+/* Waits until it is offline; false after ns. */
+bool cpu_wait(unsigned id, uint64_t ns);
+/* Events that vCPUs but the first have taken, by bit. */
+extern volatile uint64_t cpu_events[CPUS][64];
+/*
+ * Called first for their traps, if set; returns true to leave through the frame as it is
+ * then. False is good for events alone.
+ */
+extern trap_hook_fn *volatile cpu_hook;
+/* The library's own. */
+void cpu_trap(struct lucid_frame *frame, uint64_t error, uint64_t vector);
+
+/* Waits until *word is value, or a failure of this name after ten seconds. */
+void await_word(const char *what, volatile uint64_t *word, uint64_t value);
+
 /* ---- Hypercalls ---------------------------------------------------------------------- */
 
 static inline void hc_set_cr3(uint64_t cr3)
@@ -193,9 +218,9 @@ static inline void hc_flush(uint64_t start, uint64_t end)
 	HC(LUCID_HC_FLUSH, void (*)(uint64_t, uint64_t))(start, end);
 }
 
-static inline void hc_flush_kernel(uint64_t start, uint64_t end)
+static inline uint64_t hc_flush_kernel(uint64_t start, uint64_t end)
 {
-	HC(LUCID_HC_FLUSH_KERNEL, void (*)(uint64_t, uint64_t))(start, end);
+	return HC(LUCID_HC_FLUSH_KERNEL, uint64_t(*)(uint64_t, uint64_t))(start, end);
 }
 
 static inline void hc_premap(uint64_t addr, uint64_t write)
@@ -231,6 +256,36 @@ static inline void hc_protect(uint64_t start, uint64_t end, uint64_t prot)
 static inline void hc_wrprotect(void)
 {
 	HC(LUCID_HC_WRPROTECT, void (*)(void))();
+}
+
+static inline void hc_send(uint64_t id, uint64_t events)
+{
+	HC(LUCID_HC_SEND, void (*)(uint64_t, uint64_t))(id, events);
+}
+
+static inline void hc_wait(void)
+{
+	HC(LUCID_HC_WAIT, void (*)(void))();
+}
+
+static inline void hc_wake(uint64_t id)
+{
+	HC(LUCID_HC_WAKE, void (*)(uint64_t))(id);
+}
+
+static inline long hc_sync(uint64_t vcpus)
+{
+	return HC(LUCID_HC_SYNC, long (*)(uint64_t))(vcpus);
+}
+
+static inline void hc_offline(void)
+{
+	HC(LUCID_HC_OFFLINE, void (*)(void))();
+}
+
+static inline uint64_t hc_steal(void)
+{
+	return HC(LUCID_HC_STEAL, uint64_t(*)(void))();
 }
 
 static inline long hc_monitor(

@@ -21,6 +21,10 @@ static void take_events(void)
 
 void test_trap(struct lucid_frame *frame, uint64_t error, uint64_t vector)
 {
+	if (vcpu->id) {
+		cpu_trap(frame, error, vector);
+		return;
+	}
 	if (vector == LUCID_VEC_EVENT) {
 		take_events();
 		if (trap_hook)

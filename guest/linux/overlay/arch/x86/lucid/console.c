@@ -3,6 +3,7 @@
 #include <linux/console.h>
 #include <linux/init.h>
 #include <linux/minmax.h>
+#include <linux/spinlock.h>
 
 #include "../../../drivers/tty/hvc/hvc_console.h"
 #include "lucid.h"
@@ -10,7 +11,10 @@
 #define ring ((struct lucid_console *)LUCID_CONSOLE_ADDR)
 #define VTERM 0
 
-static ssize_t put_chars(u32 vterm, const u8 *buf, size_t count)
+/* The kernel's messages and the tty come from different CPUs. */
+static DEFINE_RAW_SPINLOCK(ring_lock);
+
+static void write_ring(const u8 *buf, size_t count)
 {
 	size_t done = 0;
 
@@ -34,6 +38,23 @@ static ssize_t put_chars(u32 vterm, const u8 *buf, size_t count)
 	}
 	if (READ_ONCE(ring->listening))
 		lucid_call(LUCID_MC_CONSOLE, 0, 0, 0, 0, 0);
+}
+
+static ssize_t put_chars(u32 vterm, const u8 *buf, size_t count)
+{
+	unsigned long flags;
+	bool locked = true;
+
+	local_irq_save(flags);
+	/* Whoever has it may have been stopped for good. */
+	if (oops_in_progress)
+		locked = raw_spin_trylock(&ring_lock);
+	else
+		raw_spin_lock(&ring_lock);
+	write_ring(buf, count);
+	if (locked)
+		raw_spin_unlock(&ring_lock);
+	local_irq_restore(flags);
 	return count;
 }
 

@@ -31,6 +31,8 @@ static void cpuid_op(unsigned int *ax, unsigned int *bx, unsigned int *cx, unsig
 		*bx = c->ebx;
 		*cx = c->ecx;
 		*dx = c->edx;
+		if (leaf == 1) /* the local APIC's id */
+			*bx |= lucid_vcpu->id << 24;
 		return;
 	}
 }
@@ -76,7 +78,7 @@ static u64 read_msr_safe_op(unsigned int msr, int *err)
 	case MSR_IA32_CR_PAT:
 		return 0x0007040600070406ULL;
 	case MSR_IA32_APICBASE:
-		return MSR_IA32_APICBASE_BSP;
+		return lucid_vcpu->id ? 0 : MSR_IA32_APICBASE_BSP;
 	case MSR_IA32_MISC_ENABLE:
 	case MSR_IA32_UCODE_REV:
 		return 0;
@@ -101,8 +103,9 @@ static int write_msr_safe_op(unsigned int msr, unsigned int low, unsigned int hi
 		wrfsbase(value);
 		return 0;
 	case MSR_GS_BASE:
-		wrgsbase(value);
+		/* In this order: the stub may load it at any time. */
 		lucid_vcpu->kernel_gs = value;
+		wrgsbase(value);
 		return 0;
 	case MSR_KERNEL_GS_BASE:
 		lucid_vcpu->user_gs = value;

@@ -22,6 +22,14 @@ SYM_CODE_START(lucid_start)
 	ud2
 SYM_CODE_END(lucid_start)
 
+	.text
+/* A secondary CPU: rdi = struct lucid_info, rsp = top of its idle task's stack. */
+SYM_CODE_START(lucid_secondary_start)
+	xorl	%ebp, %ebp
+	call	lucid_start_cpu
+	ud2
+SYM_CODE_END(lucid_secondary_start)
+
 	.section .noinstr.text, "ax"
 /* rsp = rdi = pt_regs, rsi = error code, rdx = vector; interrupts off. */
 SYM_CODE_START(lucid_trap_entry)

@@ -4,11 +4,28 @@
 #define _LUCID_H
 
 #include <abi/lucid.h>
+#include <linux/build_bug.h>
 #include <linux/types.h>
 #include <linux/linkage.h>
 
+/* The page of any vCPU; Linux numbers CPUs as the ABI does vCPUs. */
+static __always_inline struct lucid_vcpu *lucid_vcpu_of(unsigned int cpu)
+{
+	return (struct lucid_vcpu *)(LUCID_VCPUS_ADDR + cpu * LUCID_VCPU_SIZE);
+}
+
 #define lucid_info ((const struct lucid_info *)LUCID_INFO_ADDR)
 #define lucid_vcpu ((struct lucid_vcpu *)LUCID_VCPU_ADDR)
+
+/* What CPUs send each other: LUCID_EVENT_IPI numbers. */
+enum lucid_ipi {
+	IPI_RESCHEDULE,
+	IPI_CALL,
+	IPI_FLUSH,
+	IPI_STOP,
+	IPIS,
+};
+static_assert(IPIS <= LUCID_IPIS);
 
 #define HYPERCALL(nr, type) ((type)lucid_info->hypercall[nr])
 
@@ -27,9 +44,10 @@ static __always_inline void lucid_wrprotect(void)
 	HYPERCALL(LUCID_HC_WRPROTECT, void (*)(void))();
 }
 
-static __always_inline void lucid_flush_kernel(u64 start, u64 end)
+/* The number of the flush; 0, 0: what other CPUs have flushed. */
+static __always_inline u64 lucid_flush_kernel(u64 start, u64 end)
 {
-	HYPERCALL(LUCID_HC_FLUSH_KERNEL, void (*)(u64, u64))(start, end);
+	return HYPERCALL(LUCID_HC_FLUSH_KERNEL, u64 (*)(u64, u64))(start, end);
 }
 
 static __always_inline void lucid_map(u64 addr, u64 write)
@@ -57,6 +75,36 @@ static __always_inline void lucid_protect(u64 start, u64 end, u64 prot)
 	HYPERCALL(LUCID_HC_PROTECT, void (*)(u64, u64, u64))(start, end, prot);
 }
 
+static __always_inline void lucid_send(unsigned int cpu, enum lucid_ipi ipi)
+{
+	HYPERCALL(LUCID_HC_SEND, void (*)(u64, u64))(cpu, 1UL << LUCID_EVENT_IPI(ipi));
+}
+
+static __always_inline void lucid_wait(void)
+{
+	HYPERCALL(LUCID_HC_WAIT, void (*)(void))();
+}
+
+static __always_inline void lucid_wake(unsigned int cpu)
+{
+	HYPERCALL(LUCID_HC_WAKE, void (*)(u64))(cpu);
+}
+
+static __always_inline long lucid_sync(u64 cpus)
+{
+	return HYPERCALL(LUCID_HC_SYNC, long (*)(u64))(cpus);
+}
+
+static __always_inline void lucid_offline(void)
+{
+	HYPERCALL(LUCID_HC_OFFLINE, void (*)(void))();
+}
+
+static __always_inline void lucid_update_steal(void)
+{
+	HYPERCALL(LUCID_HC_STEAL, u64 (*)(void))();
+}
+
 /* The monitor answers one call of a vCPU at a time: interrupts are off meanwhile. */
 long lucid_call(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4);
 
@@ -70,6 +118,8 @@ asmlinkage unsigned long lucid_read_cr2(void);
 struct pt_regs;
 asmlinkage bool lucid_trap(struct pt_regs *regs, unsigned long error, unsigned long vector);
 asmlinkage void lucid_start_kernel(void);
+asmlinkage void lucid_start_cpu(void);
+asmlinkage void lucid_secondary_start(void); /* in entry.S, calls the one before */
 
 /* patch.c */
 
@@ -84,7 +134,13 @@ void lucid_setup_mmu_ops(void);
 void lucid_init_irq(void);
 void lucid_setup_time(void);
 void lucid_time_init(void);
+void lucid_start_timer(void); /* of this CPU */
 void lucid_timer_event(void);
+void lucid_setup_smp(void);
+void lucid_init_spinlocks(void);
+void lucid_ipi_event(enum lucid_ipi ipi);
+/* What others have asked this CPU to flush. */
+void lucid_flush_asked(void);
 int lucid_event_irq(unsigned int event);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* pv_ops.mmu: page tables are written freely, the stub's TLB is told what to drop and fill. */
+#include <linux/hardirq.h>
 #include <linux/init.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -26,11 +27,24 @@ static void write_cr2_op(unsigned long cr2)
 	lucid_vcpu->cr2 = cr2;
 }
 
-static DEFINE_PER_CPU(bool, forking);
+/* The generation of the loaded mm that a fork here stands for; 0: no fork. */
+static DEFINE_PER_CPU(u64, fork_gen);
+
+/*
+ * Another CPU's flush may come as an interrupt in the middle of the fork's, or may have been
+ * counted before it: what is flushed then is more than the fork.
+ */
+static bool flush_is_fork(void)
+{
+	u64 gen = this_cpu_read(fork_gen);
+
+	return gen && !in_hardirq() &&
+	       atomic64_read(&this_cpu_read(cpu_tlbstate.loaded_mm)->context.tlb_gen) == gen;
+}
 
 static void flush_user_op(void)
 {
-	if (this_cpu_read(forking))
+	if (flush_is_fork())
 		lucid_wrprotect();
 	else
 		lucid_flush(0, LUCID_USER_END);
@@ -44,17 +58,17 @@ static void flush_user_op(void)
  */
 void lucid_flush_fork(struct mm_struct *mm)
 {
+	u64 gen;
 	u16 asid;
-	bool only;
 
 	preempt_disable();
 	asid = this_cpu_read(cpu_tlbstate.loaded_mm_asid);
-	only = this_cpu_read(cpu_tlbstate.loaded_mm) == mm &&
-	       this_cpu_read(cpu_tlbstate.ctxs[asid].tlb_gen) ==
-		       atomic64_read(&mm->context.tlb_gen);
-	this_cpu_write(forking, only);
+	gen = atomic64_read(&mm->context.tlb_gen);
+	if (this_cpu_read(cpu_tlbstate.loaded_mm) == mm &&
+	    this_cpu_read(cpu_tlbstate.ctxs[asid].tlb_gen) == gen)
+		this_cpu_write(fork_gen, gen + 1);
 	flush_tlb_mm(mm);
-	this_cpu_write(forking, false);
+	this_cpu_write(fork_gen, 0);
 	preempt_enable();
 }
 
@@ -103,6 +117,8 @@ void lucid_protect_image(void)
 	lucid_protect(etext, rodata_end, LUCID_PROT_READ);
 	lucid_protect(data, end, LUCID_PROT_READ | LUCID_PROT_WRITE);
 	BUG_ON(rodata < etext || data < rodata_end);
+	/* Other CPUs learn of it as they learn of flushes. */
+	lucid_flush_kernel_all(LUCID_KERNEL_BASE, LUCID_KERNEL_END);
 }
 
 /* For a fork, whose parent we are; both mmap_locks are held. Else mm is ours already. */

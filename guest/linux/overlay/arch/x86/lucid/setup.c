@@ -83,7 +83,7 @@ void __init lucid_setup_platform(void)
 	x86_init.resources.dmi_setup = x86_init_noop;
 	x86_init.mpparse.find_mptable = x86_init_noop;
 	x86_init.mpparse.early_parse_smp_cfg = x86_init_noop;
-	x86_init.mpparse.parse_smp_cfg = x86_init_noop;
+	lucid_setup_smp();
 	x86_init.irqs.pre_vector_init = x86_init_noop;
 	x86_init.irqs.intr_init = lucid_init_irq;
 	x86_init.irqs.intr_mode_select = intr_mode_none;

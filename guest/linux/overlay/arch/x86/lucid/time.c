@@ -3,6 +3,9 @@
 #include <linux/clockchips.h>
 #include <linux/init.h>
 #include <linux/interrupt.h>
+#include <linux/sched/cputime.h>
+#include <linux/static_call.h>
+#include <asm/paravirt.h>
 #include <asm/tsc.h>
 #include <asm/x86_init.h>
 
@@ -20,7 +23,7 @@ static int set_shutdown(struct clock_event_device *dev)
 	return 0;
 }
 
-static struct clock_event_device lucid_clockevent = {
+static DEFINE_PER_CPU(struct clock_event_device, clockevents) = {
 	.name = "lucid",
 	.features = CLOCK_EVT_FEAT_ONESHOT,
 	.rating = 400,
@@ -31,10 +34,37 @@ static struct clock_event_device lucid_clockevent = {
 
 void lucid_timer_event(void)
 {
+	struct clock_event_device *dev = this_cpu_ptr(&clockevents);
+
 	inc_irq_stat(apic_timer_irqs);
-	if (lucid_clockevent.event_handler)
-		lucid_clockevent.event_handler(&lucid_clockevent);
+	lucid_update_steal();
+	if (dev->event_handler)
+		dev->event_handler(dev);
 }
+
+void lucid_start_timer(void)
+{
+	struct clock_event_device *dev = this_cpu_ptr(&clockevents);
+
+	dev->cpumask = cpumask_of(smp_processor_id());
+	/* Nanoseconds, so that mult is 1; 2 us is what a timer takes anyway. */
+	clockevents_config_and_register(dev, NSEC_PER_SEC, 2000, LONG_MAX >> 8);
+}
+
+/* What the host gave to others; each CPU brings its own up to date at its ticks. */
+static u64 steal_clock(int cpu)
+{
+	return READ_ONCE(lucid_vcpu_of(cpu)->steal);
+}
+
+static int __init start_steal_clock(void)
+{
+	static_call_update(pv_steal_clock, steal_clock);
+	static_key_slow_inc(&paravirt_steal_enabled);
+	static_key_slow_inc(&paravirt_steal_rq_enabled);
+	return 0;
+}
+arch_initcall(start_steal_clock);
 
 static unsigned long tsc_khz_op(void)
 {
@@ -62,7 +92,5 @@ void __init lucid_setup_time(void)
 
 void __init lucid_time_init(void)
 {
-	lucid_clockevent.cpumask = cpumask_of(smp_processor_id());
-	/* Nanoseconds, so that mult is 1; 2 us is what a timer takes anyway. */
-	clockevents_config_and_register(&lucid_clockevent, NSEC_PER_SEC, 2000, LONG_MAX >> 8);
+	lucid_start_timer();
 }

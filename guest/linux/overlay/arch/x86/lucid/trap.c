@@ -16,12 +16,18 @@ static void handle_events(struct pt_regs *regs)
 	struct pt_regs *old = set_irq_regs(regs);
 	unsigned long events = xchg(&lucid_vcpu->pending, 0);
 
+	/* Before anything that they might do with what is stale. */
+	if (events & BIT(LUCID_EVENT_IPI(IPI_FLUSH)))
+		lucid_ipi_event(IPI_FLUSH);
+	events &= ~BIT(LUCID_EVENT_IPI(IPI_FLUSH));
 	while (events) {
 		unsigned int event = __ffs(events);
 
 		events &= events - 1;
 		if (event == LUCID_EVENT_TIMER)
 			lucid_timer_event();
+		else if (event - LUCID_EVENT_IPI(0) < IPIS)
+			lucid_ipi_event(event - LUCID_EVENT_IPI(0));
 		else if (lucid_event_irq(event))
 			generic_handle_irq(lucid_event_irq(event));
 	}

@@ -25,6 +25,18 @@ void lucid_unpatch(struct task_struct *task);
 /* A user fault has been handled: maps what was set, to save the second fault. */
 void lucid_premap(unsigned long address, unsigned long error_code);
 
+/* On all CPUs. */
+void lucid_flush_kernel_all(unsigned long start, unsigned long end);
+
+/*
+ * Has func(info) called on those CPUs of the mask that wanted(cpu, info) names, or does
+ * what comes to the same.
+ */
+struct cpumask;
+struct flush_tlb_info;
+void lucid_flush_tlb_multi(const struct cpumask *mask, const struct flush_tlb_info *info,
+			   void (*func)(void *info), bool (*wanted)(int cpu, void *info));
+
 /* Drops [start, end) in one go instead of page by page. */
 bool lucid_flush_range(unsigned long start, unsigned long end);
 
@@ -43,6 +55,10 @@ static inline void lucid_premap(unsigned long address, unsigned long error_code)
 static inline bool lucid_flush_range(unsigned long start, unsigned long end)
 {
 	return false;
+}
+
+static inline void lucid_flush_kernel_all(unsigned long start, unsigned long end)
+{
 }
 
 static inline void lucid_protect_image(void)

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* What a vCPU does to others of its machine: events, wake-ups, and when they arrive. */
+#include <linux/membarrier.h>
+
+#include "stub/stub.h"
+#include "stub/sys.h"
+
+#define EAGAIN 11
+#define IPI_EVENTS (((1UL << LUCID_IPIS) - 1) << LUCID_EVENT_IPI(0))
+
+static struct lucid_vcpu *other(uint64_t id)
+{
+	return (struct lucid_vcpu *)(LUCID_VCPUS_ADDR + id * LUCID_VCPU_SIZE);
+}
+
+/* A byte into the vCPU's FIFO makes the host signal its owner, who has the baton. */
+static void kick(uint64_t id)
+{
+	unsigned char buffer[4096];
+	int fd = STUB_FD_KICK + (int)id;
+
+	vcpu->count_kick++;
+	/* Nobody needs the bytes: who finds it full empties it. */
+	while (sys3(__NR_write, fd, (long)buffer, 1) == -EAGAIN)
+		sys3(__NR_read, fd, (long)buffer, sizeof(buffer));
+}
+
+/*
+ * The order is the monitor's, vcpu_raise(): bits, then a look where the vCPU is. Whoever
+ * set the first bit has told it, or is about to.
+ */
+void hypercall_send(uint64_t id, uint64_t events);
+void hypercall_send(uint64_t id, uint64_t events)
+{
+	struct lucid_vcpu *v = other(id);
+
+	if (id >= info->vcpus)
+		return;
+	events &= IPI_EVENTS;
+	vcpu->count_send++;
+	if (!events || __atomic_fetch_or(&v->pending, events, __ATOMIC_SEQ_CST))
+		return;
+	if (__atomic_exchange_n(&v->halted, 0, __ATOMIC_SEQ_CST))
+		sys_futex_wake(&v->halted);
+	else if (id != vcpu->id)
+		kick(id);
+}
+
+void hypercall_wake(uint64_t id);
+void hypercall_wake(uint64_t id)
+{
+	struct lucid_vcpu *v = other(id);
+
+	if (id >= info->vcpus)
+		return;
+	__atomic_store_n(&v->woken, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&v->halted, 0, __ATOMIC_SEQ_CST))
+		sys_futex_wake(&v->halted);
+}
+
+/*
+ * LUCID_HC_SYNC: kicks them all, whoever may have done so before. A kick is a signal,
+ * pending from now on. The barrier interrupts every CPU of the host that runs a space, and
+ * the way back to user mode from that interrupt delivers the signal; a space that does not
+ * run takes it before all else when it does.
+ */
+long hypercall_sync(uint64_t vcpus);
+long hypercall_sync(uint64_t vcpus)
+{
+	uint64_t id;
+
+	for (id = 0; id < info->vcpus; id++)
+		if ((vcpus >> id & 1) && id != vcpu->id)
+			kick(id);
+	return sys3(__NR_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) ? LUCID_E_NOSYS : 0;
+}
+
+/* The second of the numbers in schedstat: ns in a run queue. 0: cannot be read. */
+static uint64_t run_delay(void)
+{
+	char text[64];
+	long n = sys4(__NR_pread64, STUB_FD_SCHEDSTAT, (long)text, sizeof(text), 0), i = 0;
+	uint64_t ns = 0;
+
+	while (i < n && text[i] != ' ')
+		i++;
+	for (i++; i < n && text[i] >= '0' && text[i] <= '9'; i++)
+		ns = ns * 10 + (uint64_t)(text[i] - '0');
+	return ns;
+}
+
+/*
+ * LUCID_HC_STEAL: each space adds what the host made it wait since it last looked. What
+ * spaces waited that do not run now is added when they do.
+ */
+uint64_t hypercall_steal(void);
+uint64_t hypercall_steal(void)
+{
+	uint64_t now = run_delay();
+
+	if (now > priv->delayed) {
+		vcpu->steal += now - priv->delayed;
+		priv->delayed = now;
+	}
+	return vcpu->steal;
+}
