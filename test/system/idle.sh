@@ -13,15 +13,28 @@ ticks() {
 	echo $sum
 }
 
-"$LUCID" run -- sh -c 'echo ready; sleep 100' </dev/null >"$TMP/out" 2>"$TMP/err" &
-pid=$!
-check 'guest is up' soon out_has ready
-sleep 2
-before=$(ticks)
-sleep 10
-after=$(ticks)
-echo "# $((after - before)) ticks of 10 ms in 10 s"
-check 'under 0.5 % of a core' [ $((after - before)) -le 5 ]
-kill -TERM $pid
-wait $pid
+# Times that their threads have slept and were woken.
+wakeups() {
+	local pid
+	for pid in $(lucid_processes); do
+		cat "/proc/$pid/status" 2>/dev/null
+	done | awk '/^voluntary_ctxt_switches:/ { sum += $2 } END { print sum }'
+}
+
+for cpus in 1 4 64; do
+	"$LUCID" run --cpus $cpus -- sh -c 'echo ready; sleep 100' </dev/null >"$TMP/out" 2>"$TMP/err" &
+	pid=$!
+	check "guest with $cpus CPUs is up" soon out_has ready
+	sleep 3
+	before=$(ticks)
+	woken=$(wakeups)
+	sleep 10
+	after=$(ticks)
+	woken=$(($(wakeups) - woken))
+	echo "# $((after - before)) ticks of 10 ms and $woken wake-ups in 10 s"
+	check "under 0.5 % of a core, $cpus CPUs" [ $((after - before)) -le 5 ]
+	check "under 20 wake-ups a second, $cpus CPUs" [ $woken -lt 200 ]
+	kill -TERM $pid
+	wait $pid
+done
 finish
