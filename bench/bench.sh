@@ -7,7 +7,7 @@
 # measured, whether it meets its target or not.
 #
 #   ROUNDS=5     how often each side runs; what is shown is the median of the rounds
-#   PARTS=...    some of: pinned unpinned gcc boot idle
+#   PARTS=...    some of: pinned unpinned gcc smp boot idle
 #   ROWS=...     only these rows of the micro benchmark
 #   LUCID=PATH   another lucid (default: ./lucid)
 #   OPTIONS=...  more options for lucid run
@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 export LC_ALL=C
 
 rounds=${ROUNDS:-5}
-read -ra parts <<<"${PARTS:-pinned unpinned gcc boot idle}"
+read -ra parts <<<"${PARTS:-pinned unpinned gcc smp boot idle}"
 read -ra rows <<<"${ROWS:-}"
 read -ra options <<<"${OPTIONS:-}"
 lucid=${LUCID:-$PWD/lucid}
@@ -48,6 +48,8 @@ tell() {
 . bench/gcc.sh
 # shellcheck source=bench/vm.sh
 . bench/vm.sh
+# shellcheck source=bench/smp.sh
+. bench/smp.sh
 
 # Ended early, it leaves no program running: what came from this shell goes with it.
 clean_up() {
@@ -147,7 +149,8 @@ for part in "${parts[@]}"; do
 	gcc) gcc_part ;;
 	boot) boot_part ;;
 	idle) idle_part ;;
-	*) die "no part $part; there are pinned, unpinned, gcc, boot and idle" ;;
+	smp) smp_part ;;
+	*) die "no part $part; there are pinned, unpinned, gcc, smp, boot and idle" ;;
 	esac
 done
 tell

@@ -158,6 +158,10 @@ END {
 		header("On any CPU", "")
 		lines("unpinned", "micro", 0)
 	}
+	if ("smp" in asked) {
+		header("With 2 virtual CPUs, on any CPU", "target")
+		lines("smp", "smp", 1)
+	}
 	if ("boot" in asked || "idle" in asked) {
 		header("The machine", "target")
 		if ("boot" in asked)

@@ -12,6 +12,11 @@ struct row {
 };
 
 extern const struct row syscall_rows[], memory_rows[], process_rows[], compute_rows[];
+/* These run only if they are named: they need two CPUs. */
+extern const struct row smp_rows[];
+
+/* The row cpu. */
+void run_cpu(unsigned long n);
 
 /* The name of this program in its own directory, which is the working directory. */
 extern const char *micro_program;
