@@ -43,7 +43,12 @@
  * allocation is not refused for being larger than what is there yet.
  */
 #define CMDLINE_GROWS " memory_hotplug.online_policy=auto-movable sysctl.vm.overcommit_memory=1"
-#define CMDLINE "console=hvc0 panic=-1 rdinit=/init thp_anon=16K-64K:always"
+/*
+ * An idle machine sleeps: compaction when it is needed, not twice a second before that, and
+ * statistics of memory every ten seconds.
+ */
+#define CMDLINE_QUIET " sysctl.vm.compaction_proactiveness=0 sysctl.vm.stat_interval=10"
+#define CMDLINE "console=hvc0 panic=-1 rdinit=/init thp_anon=16K-64K:always" CMDLINE_QUIET
 
 static uint64_t now_ns(void)
 {
