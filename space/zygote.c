@@ -87,8 +87,8 @@ static void map_windows(const struct space_config *config)
 		CONTROL_MACHINE);
 	map_at(LUCID_VCPU_ADDR, LUCID_VCPU_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, control,
 		CONTROL_VCPU(config->vcpu));
-	map_at(LUCID_VCPUS_ADDR, vcpus * LUCID_VCPU_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		control, CONTROL_VCPU(0));
+	map_at(LUCID_VCPUS_ADDR, (uint64_t)vcpus * LUCID_VCPU_SIZE, PROT_READ | PROT_WRITE,
+		MAP_SHARED, control, CONTROL_VCPU(0));
 	map_at(LUCID_INFO_ADDR, LUCID_INFO_SIZE, PROT_READ, MAP_SHARED, control, CONTROL_INFO);
 	map_at(LUCID_CONSOLE_ADDR, LUCID_CONSOLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, control,
 		CONTROL_CONSOLE);
@@ -150,7 +150,8 @@ static void set_keys(const struct space_config *config, struct stub_private *pri
 	set_key(STUB_SHARED_ADDR, STUB_SHARED_SIZE, rw, key_kernel);
 	set_key(STUB_MACHINE_ADDR, STUB_MACHINE_SIZE, rw, key_kernel);
 	set_key(LUCID_VCPU_ADDR, LUCID_VCPU_SIZE, rw, key_kernel);
-	set_key(LUCID_VCPUS_ADDR, config->control->vcpus * LUCID_VCPU_SIZE, rw, key_kernel);
+	set_key(LUCID_VCPUS_ADDR, (uint64_t)config->control->vcpus * LUCID_VCPU_SIZE, rw,
+		key_kernel);
 	set_key(LUCID_INFO_ADDR, LUCID_INFO_SIZE, PROT_READ, key_kernel);
 	set_key(LUCID_CONSOLE_ADDR, LUCID_CONSOLE_SIZE, rw, key_kernel);
 	set_key(LUCID_DIRECT_BASE, config->ram->size, rw, key_kernel);

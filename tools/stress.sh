@@ -23,7 +23,7 @@ groups=(
 	"--fork 2 --vfork 1 --exec 2 --clone 1"
 	"--futex 2 --pthread 2 --sem 1 --mutex 1 --membarrier 1 --rseq 1"
 	"--sock 2 --sockpair 1 --pipe 2 --mq 1"
-	"--sched 1 --yield 2 --switch 2 --affinity 2 --cpu 2"
+	"--schedpolicy 1 --yield 2 --switch 2 --affinity 2 --cpu 2"
 	"--sigsegv 1 --sigq 1 --kill 1 --timer 1 --itimer 1 --nanosleep 1"
 	"--cpu-online 1 --fork 1 --mmap 1 --mmap-bytes 16M --futex 1"
 )
