@@ -116,6 +116,24 @@ static void memory(void **state)
 		assert_true(o.vm.memory < LUCID_DIRECT_END - LUCID_DIRECT_BASE);
 		options_free(&o);
 	}
+	good(&o, "run --memory 64M..1G");
+	assert_int_equal(o.vm.memory, 64 * MIB);
+	assert_int_equal(o.vm.memory_max, 1024 * MIB);
+	options_free(&o);
+	good(&o, "run --memory 64M..1G --memory 128M");
+	assert_int_equal(o.vm.memory_max, 0);
+	options_free(&o);
+	good(&o, "run --detach --tty --name a-1 --balloon auto --vsock");
+	assert_string_equal(o.name, "a-1");
+	assert_true(o.detach && o.vm.command.tty && o.vm.balloon_auto && o.vm.vsock_outward);
+	options_free(&o);
+	bad("run --memory 1G..64M", "ends below");
+	bad("run --memory 1G..", "not a size");
+	bad("run --memory ..1G", "not a size");
+	bad("run --memory 1G..2G..3G", "not a size");
+	bad("run --name .x", "not a name");
+	bad("run --tty", "--detach");
+	bad("run --balloon never", "auto or manual");
 	bad("run --memory 63M", "at least 64M");
 	bad("run --memory 0", "at least");
 	bad("run --memory 512", "at least");
