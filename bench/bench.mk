@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # make bench: the figures, into a table on stdout and raw into build/bench/figures.tsv.
-# bench/bench.sh tells what ROUNDS=, PARTS=, ROWS= and CPU= do.
+# bench/bench.sh tells what ROUNDS=, PARTS=, ROWS=, PEERS= and CPU= do.
 
 BENCH_SRC := $(wildcard bench/micro/*.c)
 
@@ -9,7 +9,12 @@ build/bench/root/micro: $(BENCH_SRC) bench/micro/micro.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE= -I. $(WARN) -O2 -static -pthread -o $@ $(BENCH_SRC)
 
+# The shell of the row that starts one.
+build/bench/root/busybox: /usr/bin/busybox
+	@mkdir -p $(@D)
+	cp $< $@
+
 .PHONY: bench micro
-micro: build/bench/root/micro
-bench: all kernel micro
+micro: build/bench/root/micro build/bench/root/busybox
+bench: all kernel micro debian | build/deps-bench.mk
 	@bench/bench.sh

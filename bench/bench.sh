@@ -7,8 +7,9 @@
 # measured, whether it meets its target or not.
 #
 #   ROUNDS=5     how often each side runs; what is shown is the median of the rounds
-#   PARTS=...    some of: pinned unpinned gcc smp boot idle
-#   ROWS=...     only these rows of the micro benchmark
+#   PARTS=...    some of: pinned unpinned gcc smp macro boot idle
+#   ROWS=...     only these rows of the micro or macro benchmark
+#   PEERS=1      the rows of pinned on User-mode Linux, gVisor and QEMU TCG too (installs them)
 #   LUCID=PATH   another lucid (default: ./lucid)
 #   OPTIONS=...  more options for lucid run
 #   DEBIAN=PATH  another Debian root (default: build/debian.erofs)
@@ -21,8 +22,9 @@ cd "$(dirname "$0")/.."
 export LC_ALL=C
 
 rounds=${ROUNDS:-5}
-read -ra parts <<<"${PARTS:-pinned unpinned gcc smp boot idle}"
+read -ra parts <<<"${PARTS:-pinned unpinned gcc smp macro boot idle}"
 read -ra rows <<<"${ROWS:-}"
+wanted_rows=("${rows[@]}")
 read -ra options <<<"${OPTIONS:-}"
 lucid=${LUCID:-$PWD/lucid}
 out=$PWD/build/bench
@@ -50,6 +52,10 @@ tell() {
 . bench/vm.sh
 # shellcheck source=bench/smp.sh
 . bench/smp.sh
+# shellcheck source=bench/macro.sh
+. bench/macro.sh
+# shellcheck source=bench/peers.sh
+. bench/peers.sh
 
 # Ended early, it leaves no program running: what came from this shell goes with it.
 clean_up() {
@@ -101,12 +107,13 @@ micro() {
 	while read -r row value; do
 		now
 		case $row in
-		begin) begin=$now ;;
+		*begin) begin=$now ;;
 		end)
 			figure "$part" "$round" "$side" clock_error "$(awk -v a="$value" \
 				-v b=$((now - begin)) 'BEGIN { e = 100 * (a / b - 1); print e < 0 ? -e : e }')"
 			;;
-		*) figure "$part" "$round" "$side" "$row" "$value" ;;
+		# Whatever else a machine's console says.
+		*) [[ ! ${value%$'\r'} =~ ^[0-9.]+$ ]] || figure "$part" "$round" "$side" "$row" "$value" ;;
 		esac
 	done < <("micro_$side" </dev/null 2>"$tmp/err" || echo "status $?")
 }
@@ -114,6 +121,7 @@ micro() {
 # Runs PART's micro benchmark in turns; the side that begins changes with the round.
 micro_part() {
 	local part=$1 round side sides=(native lucid)
+	[ "$part" = unpinned ] || sides+=("${peers[@]}")
 	for ((round = 1; round <= rounds; round++)); do
 		for side in "${sides[@]}"; do
 			tell "$part, round $round of $rounds: $side"
@@ -121,7 +129,7 @@ micro_part() {
 			! grep -q "^$part	$round	$side	status	" "$figures" ||
 				failed "$part round $round, $side"
 		done
-		sides=("${sides[1]}" "${sides[0]}")
+		sides=("${sides[@]:1}" "${sides[0]}")
 	done
 }
 
@@ -131,6 +139,41 @@ machine() {
 		"$(uname -sr), load $(cut -d ' ' -f 1 /proc/loadavg)"
 	echo "Lucid $(git rev-parse --short HEAD 2>/dev/null || echo unknown), median of $rounds" \
 		"rounds in turns; the ratio is a round's, with its least and greatest"
+}
+
+# The ratios of PART as bars, to docs/benchmarks-NAME.svg.
+plot() {
+	[ -s "$out/plot-$1.dat" ] || return 0
+	gnuplot <<-EOF
+		set terminal svg size 900,420 font "sans-serif,11" background "white"
+		set output "docs/benchmarks-$2.svg"
+		set ylabel "time, native = 1"
+		set logscale y
+		set yrange [0.2:*]
+		set grid y
+		set xtics rotate by -40 noenhanced
+		set style fill solid 0.7
+		set boxwidth 0.7
+		plot "$out/plot-$1.dat" using 0:2:xtic(1) with boxes notitle lc rgb "#336699", 1 notitle lc rgb "#cc3333"
+	EOF
+}
+
+# A run of everything becomes docs/benchmarks.md and its plots.
+document() {
+	rm -f "$out"/plot-*.dat
+	{
+		printf '# Benchmarks\n\nWritten by `make bench`'
+		[ ${#peers[@]} -eq 0 ] || printf ' with PEERS=1'
+		printf ', %s rounds in turns, on:\n\n' "$rounds"
+		machine | sed -n 1p
+		printf '\nA ratio is the time in Lucid by the time on the host, of the same program in the same\n'
+		printf 'round: the median of the rounds, and their least and greatest. Below 1 Lucid is faster.\n'
+		printf 'Targets are what is aimed at. Peers that are not there did not run on this machine.\n'
+		awk -f bench/figures.awk -f bench/document.awk bench/targets "$figures"
+	} >"$tmp/benchmarks.md"
+	mv "$tmp/benchmarks.md" docs/benchmarks.md
+	plot pinned micro
+	plot macro macro
 }
 
 [[ $rounds =~ ^[1-9][0-9]*$ ]] || die "ROUNDS=$rounds is not a number above 0"
@@ -143,18 +186,21 @@ trap 'exit 130' INT TERM HUP
 : >"$figures"
 : >"$tmp/err"
 
+[ -z "${PEERS:-}" ] || find_peers
 for part in "${parts[@]}"; do
 	case $part in
 	pinned | unpinned) micro_part "$part" ;;
 	gcc) gcc_part ;;
+	macro) macro_part ;;
 	boot) boot_part ;;
 	idle) idle_part ;;
 	smp) smp_part ;;
-	*) die "no part $part; there are pinned, unpinned, gcc, smp, boot and idle" ;;
+	*) die "no part $part; there are pinned, unpinned, gcc, smp, macro, boot and idle" ;;
 	esac
 done
 tell
 machine
+[ -n "${ROWS:-}${PARTS:-}" ] || document
 awk -v parts="${parts[*]}" -v rows="${rows[*]}" -v cpu="$cpu" \
-	-v skip="${skip[*]}" -f bench/report.awk bench/targets "$figures" || failures=$((failures + 1))
+	-v skip="${skip[*]}" -f bench/figures.awk -f bench/report.awk bench/targets "$figures" || failures=$((failures + 1))
 [ $failures -eq 0 ]

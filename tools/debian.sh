@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Makes a Debian 12 root image, for the tests and for users:
 #   tools/debian.sh OUTPUT.erofs && ./lucid run --rootfs OUTPUT.erofs
+#   tools/debian.sh OUTPUT.erofs PACKAGES: with the packages named in that file besides, and
+#                   the source of zlib in /usr/src/macro, for bench/macro
 #
 # The packages come from the Debian archives that this machine uses itself. root is not
 # needed where users may make user namespaces (uidmap). The image is kept in the user's
@@ -11,13 +13,20 @@ set -euo pipefail
 packages=(bc ca-certificates curl e2fsprogs file gcc gdb git iproute2 iputils-ping less
 	libc6-dev make perl procps psmisc python3 redis-server redis-tools sqlite3 strace
 	stress-ng vim-tiny xz-utils zstd)
+[ $# -lt 2 ] || mapfile -t -O ${#packages[@]} packages < <(grep -v '^#' "$2")
 # Nobody reads these in a test machine.
 dropped=(/usr/share/doc/\* /usr/share/info/\* /usr/share/locale/\* /usr/share/man/\*)
 
 out=$1
+sources=${2:-}
+# Runs outside of the root, whose path is its argument, with apt's eyes on it.
+# shellcheck disable=SC2016
+get_zlib='mkdir -p "$1/usr/src/macro" && cd "$1/usr/src/macro" &&
+	APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -q source --download-only zlib &&
+	mv zlib_*.orig.tar.* zlib.tar && rm -f zlib_*'
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/lucid/debian
 tmp=$cache/tmp
-image=$cache/$(sha256sum "$0" | cut -c 1-32).erofs
+image=$cache/${2:+macro-}$(cat "$0" ${2:+"$2"} | sha256sum | cut -c 1-32).erofs
 
 die() {
 	if [ "$(df --output=avail -BM "$cache" | tail -n 1 | tr -dc 0-9)" -lt 64 ]; then
@@ -35,7 +44,11 @@ archives() {
 		while IFS='|' read -r origin codename uri component; do
 			case $origin:$codename in
 			Debian:bookworm | Debian:bookworm-security | Debian:bookworm-updates)
-				echo "deb $uri $codename $component" ;;
+				echo "deb $uri $codename $component"
+				# What is older than a point release is not among its updates any more.
+				[ -z "$sources" ] || [ "$codename" != bookworm ] ||
+					echo "deb-src $uri $codename $component"
+				;;
 			esac
 		done
 }
@@ -48,6 +61,7 @@ make_image() {
 	for pattern in "${dropped[@]}"; do
 		option+=(--dpkgopt="path-exclude=$pattern")
 	done
+	[ -z "$sources" ] || option+=(--customize-hook="$get_zlib")
 	echo "making a Debian 12 root (once; some minutes)"
 	archives >"$tmp/sources"
 	# Without archives of its own mmdebstrap knows where Debian's are.
@@ -67,7 +81,8 @@ make_image() {
 	sync "$tmp/root.erofs"
 	mv "$tmp/root.erofs" "$image"
 	# Those of older scripts.
-	find "$cache" -name '*.erofs' ! -samefile "$image" -delete
+	find "$cache" -name "${sources:+macro-}????????????????????????????????.erofs" \
+		! -samefile "$image" -delete
 }
 
 if ! mkdir -p "$cache" 2>/dev/null || [ ! -w "$cache" ]; then

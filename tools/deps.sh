@@ -10,6 +10,7 @@ declare -A packages=(
 	[kernel]="gcc libc6-dev make flex bison bc libelf-dev patch xz-utils"
 	[test]="libcmocka-dev e2fsprogs mmdebstrap util-linux procps
 		python3 python3-jsonschema python3-yaml"
+	[bench]="gnuplot-nox mmdebstrap fakeroot erofs-utils util-linux"
 	[lint]="clang-format clang-tidy cppcheck shellcheck"
 )
 

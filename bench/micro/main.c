@@ -25,7 +25,7 @@
 const char *micro_program;
 
 static const struct row *const tables[] = {
-	syscall_rows, memory_rows, process_rows, compute_rows, smp_rows};
+	syscall_rows, memory_rows, fault_rows, process_rows, compute_rows, smp_rows};
 
 static unsigned samples = 5, sample_ms = 50;
 

@@ -42,6 +42,18 @@ static void run_touch(unsigned long n)
 		cycle(MIB(16), PAGE);
 }
 
+static void run_strides(unsigned long n)
+{
+	while (n--)
+		cycle(MIB(16), KIB(64));
+}
+
+static void run_mmap_1g(unsigned long n)
+{
+	while (n--)
+		cycle(MIB(1024), 0);
+}
+
 #define SPARSE_PAGES 64
 
 static void run_sparse(unsigned long n)
@@ -53,7 +65,9 @@ static void run_sparse(unsigned long n)
 const struct row memory_rows[] = {
 	{.name = "mmap_64k", .run = run_mmap},
 	{.name = "mmap_64k_touched", .run = run_mmap_touched},
+	{.name = "mmap_1g", .run = run_mmap_1g},
 	{.name = "touch_16m", .per = MIB(16) / PAGE, .run = run_touch},
+	{.name = "touch_64k", .per = MIB(16) / KIB(64), .run = run_strides},
 	{.name = "touch_sparse", .per = SPARSE_PAGES, .run = run_sparse},
 	{0},
 };

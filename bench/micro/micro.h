@@ -11,7 +11,7 @@ struct row {
 	void (*finish)(void); /* not timed; may be NULL */
 };
 
-extern const struct row syscall_rows[], memory_rows[], process_rows[], compute_rows[];
+extern const struct row syscall_rows[], memory_rows[], fault_rows[], process_rows[], compute_rows[];
 /* These run only if they are named: they need two CPUs. */
 extern const struct row smp_rows[];
 

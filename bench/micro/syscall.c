@@ -3,13 +3,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bench/micro/micro.h"
 
-static int zero_fd;
+static int zero_fd, null_fd;
 static pid_t self;
 static volatile sig_atomic_t signals;
 
@@ -33,6 +34,48 @@ static void run_read(unsigned long n)
 	while (n--)
 		if (read(zero_fd, &byte, 1) != 1)
 			die("read");
+}
+
+static void open_null(void)
+{
+	null_fd = open("/dev/null", O_WRONLY);
+	if (null_fd < 0)
+		die("/dev/null");
+}
+
+static void run_write(unsigned long n)
+{
+	while (n--)
+		if (write(null_fd, "", 1) != 1)
+			die("write");
+}
+
+/* Of a hundred descriptors, none of which is ready. */
+#define SELECT_PIPES 50
+static fd_set select_set;
+static int select_max;
+
+static void open_many(void)
+{
+	for (int i = 0; i < SELECT_PIPES; i++) {
+		int p[2];
+
+		if (pipe(p) < 0)
+			die("pipe");
+		FD_SET(p[0], &select_set);
+		select_max = p[1];
+	}
+}
+
+static void run_select(unsigned long n)
+{
+	while (n--) {
+		struct timeval none = {0};
+		fd_set set = select_set;
+
+		if (select(select_max + 1, &set, NULL, NULL, &none) != 0)
+			die("select");
+	}
 }
 
 static void run_stat(unsigned long n)
@@ -91,6 +134,8 @@ static void run_clock(unsigned long n)
 const struct row syscall_rows[] = {
 	{.name = "getppid", .run = run_getppid},
 	{.name = "read_1", .setup = open_zero, .run = run_read},
+	{.name = "write_1", .setup = open_null, .run = run_write},
+	{.name = "select", .setup = open_many, .run = run_select},
 	{.name = "stat", .run = run_stat},
 	{.name = "open_close", .run = run_open},
 	{.name = "signal_self", .setup = catch_signal, .run = run_signal},

@@ -28,7 +28,7 @@
 
 #define OFTEN 64 /* more calls than it takes to be patched */
 #define UNPATCHED 0x10000000 /* personality */
-#define SITES 16
+#define SITES 17
 
 static const char *stage = "start";
 
@@ -42,8 +42,8 @@ static const char *stage = "start";
 	} while (0)
 
 /*
- * Sixteen calls of getpid, one at each place within 16 bytes, and one of read in the other
- * shape. site_N is the mov, the call's end is site_N + 7.
+ * Calls of getpid, one at each place within 16 bytes and one at a page's end, and one of read in
+ * the other shape. site_N is the mov, the call's end is site_N + 7.
  */
 __asm__(".pushsection .text\n"
 	".macro SITE n\n"
@@ -53,8 +53,8 @@ __asm__(".pushsection .text\n"
 	".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\nSITE \\n\n.endr\n"
 	".balign 16\nread_site: xor %eax, %eax\nsyscall\ncmp $-4096, %rax\nret\n"
 	"nopw 0x200(%rax, %rax, 1)\nnopw 0x200(%rax, %rax, 1)\n"
-	".balign 4096\n"
-	"sites: .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n.quad site_\\n\n.endr\n"
+	".balign 4096\n.skip 4096 - 7\nsite_16: mov $39, %eax\nsyscall\nret\n.balign 4096\n"
+	"sites: .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16\n.quad site_\\n\n.endr\n"
 	".popsection");
 extern unsigned char *const sites[SITES];
 extern unsigned char read_site[];

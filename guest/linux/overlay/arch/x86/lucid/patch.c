@@ -160,24 +160,25 @@ int lucid_poke(struct mm_struct *mm, unsigned long addr, const void *new, const 
 
 static const u8 load_r9[] = LOAD_R9;
 
-/* A page of text around a call, as the program has it. */
+/* The page of text that a call ends in, as the program has it. */
 struct text {
 	u8 byte[PAGE_SIZE];
-	unsigned int ret; /* offset of the call's end */
+	unsigned int ret; /* offset of the call's end; PAGE_SIZE where it is the page's */
 };
 
 /* Is it a file's page that stays as it is? */
 static struct vm_area_struct *read_text(struct mm_struct *mm, unsigned long ret, struct text *text)
 {
 	const unsigned long need = VM_READ | VM_EXEC | VM_MAYWRITE;
-	struct vm_area_struct *vma = vma_lookup(mm, ret);
+	unsigned long page = (ret - 1) & PAGE_MASK;
+	struct vm_area_struct *vma = vma_lookup(mm, page);
 
 	if (!vma || !vma->vm_file ||
 	    (vma->vm_flags & (need | VM_WRITE | VM_SHARED | VM_IO | VM_PFNMAP)) != need)
 		return NULL;
-	text->ret = offset_in_page(ret);
+	text->ret = ret - page;
 	if (text->ret < JUMP_SIZE + SYSCALL_SIZE ||
-	    copy_from_user_nofault(text->byte, (void __user *)(ret & PAGE_MASK), PAGE_SIZE))
+	    copy_from_user_nofault(text->byte, (void __user *)page, PAGE_SIZE))
 		return NULL;
 	return vma;
 }
@@ -325,7 +326,7 @@ static void unpatch(struct mm_struct *mm, const struct slot *slot, unsigned long
 		return;
 	from = ret + (slot->cave ?: -(JUMP_SIZE + SYSCALL_SIZE));
 	if (offset_in_page(from) > PAGE_SIZE - JUMP_SIZE ||
-	    offset_in_page(ret) < SYSCALL_SIZE + XOR_SIZE)
+	    offset_in_page(ret - 1) < SYSCALL_SIZE + XOR_SIZE - 1)
 		return;
 	set_jump(jump, from, at);
 	if (slot->cave && lucid_poke(mm, ret - SYSCALL_SIZE - XOR_SIZE, xor, to_cave, XOR_SIZE))
