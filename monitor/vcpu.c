@@ -255,7 +255,7 @@ static void report_crash(struct vcpu *v, int status)
 		[CRASH_NO_ENTRY] = "it trapped before it had set a trap entry",
 		[CRASH_BAD_STACK] = "it trapped with no kernel stack to report it on",
 		[CRASH_BAD_ASID] = "it asked for an address space that there is not",
-		[CRASH_HOST] = "the host refused a mapping",
+		[CRASH_HOST] = "the host refused a mapping, or had no page for it",
 		[CRASH_MONITOR] = "there is no process for its next address space",
 		[CRASH_HYPERCALL] = "it made a hypercall with impossible arguments",
 	};
@@ -264,9 +264,6 @@ static void report_crash(struct vcpu *v, int status)
 
 	if (reason >= sizeof(reasons) / sizeof(reasons[0]))
 		reason = CRASH_STUB_FAULT;
-	if (reason == CRASH_HOST && load(&s->crash.detail) == SIGBUS)
-		log_error("the host has no memory left for the guest; free some, or give the guest "
-			  "less (--memory)");
 	log_error("the guest's CPU stopped: %s (%s %d; rip %#lx, address %#lx, detail %#lx)",
 		reasons[reason], WIFSIGNALED(status) ? "signal" : "status",
 		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), load(&s->crash.rip),
