@@ -19,7 +19,7 @@ LIBS = -l:liburing.a -lseccomp -ljansson -lhttp_parser
 WARN = -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE= -I. $(WARN) $(CFLAGS)
 
-SRC := $(wildcard cli/*.c monitor/*.c api/*.c space/*.c device/*.c base/*.c)
+SRC := $(wildcard cli/*.c monitor/*.c api/*.c space/*.c device/*.c serve/*.c base/*.c)
 OBJ := $(SRC:%.c=build/%.o)
 STUB_OBJ :=
 RUNTIME := build/agent.cpio build/default.cpio

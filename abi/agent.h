@@ -30,7 +30,7 @@
 
 #include <stdint.h>
 
-#define AGENT_VERSION 1
+#define AGENT_VERSION 2
 #define AGENT_MAGIC 0x61646c6cU
 
 #define AGENT_PORT_CONTROL "lucid.control"
@@ -79,9 +79,10 @@ struct agent_error {
 /* ---- From the host -------------------------------------------------------- */
 
 /*
- * What to run: struct agent_start, then strings, each with its NUL, in this order:
- * file system type of the root disk, host name, working directory, argc arguments, envc
- * variables K=V. Empty strings ask for the default; argc 0 for an interactive shell.
+ * What to run: struct agent_start, then nets times struct agent_net, then strings, each with
+ * its NUL, in this order: file system type of the root disk, host name, working directory,
+ * argc arguments, envc variables K=V, and for each of the volumes where to mount it. Empty
+ * strings ask for the default; argc 0 for an interactive shell.
  */
 #define AGENT_START 16
 /* The terminal's size has changed: struct agent_winsize. */
@@ -118,6 +119,25 @@ struct agent_start {
 	uint32_t uid, gid;
 	struct agent_winsize winsize;
 	uint32_t argc, envc;
+	uint32_t nets; /* at most AGENT_NETS_MAX */
+	uint32_t volumes; /* folders of the host, virtiofs tags volume0, volume1, ... */
+};
+
+#define AGENT_NETS_MAX 8
+
+/* agent_net.flags */
+#define AGENT_NET_IP4 (1U << 0) /* ip4 and prefix4 are to be set */
+#define AGENT_NET_IP6 (1U << 1)
+#define AGENT_NET_DHCP (1U << 2) /* ask for an IPv4 address; IPv6 by router advertisements */
+
+/* A network card and how to set it up. Addresses in network order; all zero: none. */
+struct agent_net {
+	uint8_t mac[6];
+	uint16_t flags; /* AGENT_NET_* */
+	uint8_t prefix4, prefix6; /* bits */
+	uint8_t ip4[4], gateway4[4], dns4[4];
+	uint8_t ip6[16], gateway6[16], dns6[16];
+	uint8_t pad[2];
 };
 
 struct agent_signal {

@@ -7,7 +7,7 @@
 
 struct verb {
 	const char *name;
-	const char *summary; /* one line for `lucid help` */
+	const char *summary; /* one line for `lucid help`; NULL: not for users */
 	const char *help; /* whole text for `lucid help VERB` */
 	/* argv[0] is the verb. Returns the exit status. */
 	int (*main)(int argc, char **argv);
@@ -29,6 +29,7 @@ extern const struct verb verb_stop;
 extern const struct verb verb_kill;
 extern const struct verb verb_help;
 extern const struct verb verb_version;
+extern const struct verb verb_switch;
 
 /* The verb of that name, or NULL. */
 const struct verb *verb_find(const char *name);

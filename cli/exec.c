@@ -88,7 +88,8 @@ int exec_run(const char *name, const struct vm_command *command, uint32_t flags,
 		return EXIT_LUCID;
 	if (command->tty)
 		size = terminal_size(STDIN_FILENO);
-	message = proto_start(command, VM_ROOT_INITRD, NULL, &size, &len);
+	message = proto_start(
+		&(struct vm_setup){.command = command, .root = VM_ROOT_INITRD}, &size, &len);
 	if (!message) {
 		log_error("the command and its environment are longer than %u KiB; pass less",
 			AGENT_HOST_MAX / 1024);

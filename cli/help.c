@@ -7,7 +7,8 @@
 
 static void print_summary(const struct verb *verb)
 {
-	printf("  %-9s%s\n", verb->name, verb->summary);
+	if (verb->summary)
+		printf("  %-9s%s\n", verb->name, verb->summary);
 }
 
 static int help_main(int argc, char **argv)

@@ -30,6 +30,8 @@ enum {
 	OPT_ROOTFS,
 	OPT_RW,
 	OPT_DISK,
+	OPT_NET,
+	OPT_PUBLISH,
 	OPT_KERNEL,
 	OPT_APPEND,
 	OPT_ENV,
@@ -54,6 +56,8 @@ static const struct option long_options[] = {
 	{"rootfs", required_argument, NULL, OPT_ROOTFS},
 	{"rw", no_argument, NULL, OPT_RW},
 	{"disk", required_argument, NULL, OPT_DISK},
+	{"net", required_argument, NULL, OPT_NET},
+	{"publish", required_argument, NULL, OPT_PUBLISH},
 	{"kernel", required_argument, NULL, OPT_KERNEL},
 	{"append", required_argument, NULL, OPT_APPEND},
 	{"env", required_argument, NULL, OPT_ENV},
@@ -347,6 +351,11 @@ static int parse_option(struct options *o, int opt, char *arg)
 		return 0;
 	case OPT_DISK:
 		return parse_disk(o, arg);
+	case OPT_NET:
+		return options_net(o, arg);
+	case OPT_PUBLISH:
+	case 'p':
+		return options_publish(o, arg);
 	case OPT_KERNEL:
 		return parse_path(&o->vm.kernel, "kernel", arg);
 	case OPT_APPEND:
@@ -431,7 +440,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	for (;;) {
 		at = optind ? optind : 1;
 		/* + : the first other argument is the command; ':' a missing argument. */
-		opt = getopt_long(argc, argv, "+:h", long_options, NULL);
+		opt = getopt_long(argc, argv, "+:hp:", long_options, NULL);
 		if (opt == -1)
 			break;
 		if (opt == '?' || opt == ':') {
@@ -450,6 +459,8 @@ int options_parse(struct options *o, int argc, char **argv)
 		log_error("--tty: a terminal for `lucid attach`; give --detach with it");
 		return -1;
 	}
+	if (options_net_end(o) < 0)
+		return -1;
 	if (o->rw && !o->rootfs) {
 		log_error("--rw: there is no root to write to; give --rootfs IMAGE with it");
 		return -1;

@@ -13,6 +13,7 @@ struct options {
 	bool rw;
 	const char *name; /* of the machine; NULL: one is made up */
 	bool detach;
+	bool net_none;
 	bool verbose;
 	bool help; /* nothing else was looked at */
 };
@@ -27,5 +28,12 @@ int options_parse_size(const char *arg, uint64_t *size);
 int options_parse_env(struct vm_command *c, char *arg);
 int options_parse_user(struct vm_command *c, const char *arg);
 void options_free(struct options *o);
+
+/* ---- options_net.c: what --net and --publish take; 0, or -1 reported ------------------ */
+
+int options_net(struct options *o, char *arg);
+int options_publish(struct options *o, const char *arg);
+/* When all have been read: what goes together, and the network that nobody asked for. */
+int options_net_end(struct options *o);
 
 #endif

@@ -200,7 +200,7 @@ int vq_pop(struct virtqueue *vq, struct vq_chain *chain)
 	return 1;
 }
 
-void vq_push(struct virtqueue *vq, uint16_t head, uint32_t len)
+void vq_fill(struct virtqueue *vq, uint16_t head, uint32_t len)
 {
 	struct vring_used_elem elem = {.id = head, .len = len};
 
@@ -213,8 +213,20 @@ void vq_push(struct virtqueue *vq, uint16_t head, uint32_t len)
 		log_bug("a used ring outside RAM");
 	*flight_word(vq, head) &= ~flight_bit(head);
 	vq->next_used++;
-	/* The releasing store: data and element are there before the index that announces them. */
+}
+
+void vq_publish(struct virtqueue *vq)
+{
+	if (vq->size == 0)
+		return;
+	/* The releasing store: data and elements are there before the index that announces them. */
 	store(vq, vq->used + offsetof(struct vring_used, idx), vq->next_used);
+}
+
+void vq_push(struct virtqueue *vq, uint16_t head, uint32_t len)
+{
+	vq_fill(vq, head, len);
+	vq_publish(vq);
 }
 
 /*

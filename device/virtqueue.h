@@ -65,6 +65,13 @@ int vq_pop(struct virtqueue *vq, struct vq_chain *chain);
 /* Gives a chain back, with len bytes written to its in part. */
 void vq_push(struct virtqueue *vq, uint16_t head, uint32_t len);
 
+/*
+ * The same in two steps, for chains that the guest must see together: vq_fill()
+ * each of them, then vq_publish(). Nothing else happens to the queue between.
+ */
+void vq_fill(struct virtqueue *vq, uint16_t head, uint32_t len);
+void vq_publish(struct virtqueue *vq);
+
 /* Asks the guest for a doorbell. true: chains are there already and no doorbell will come for them.
  */
 bool vq_arm(struct virtqueue *vq);

@@ -10,6 +10,8 @@
 #include "base/loop.h"
 #include "base/ram.h"
 #include "device/bus.h"
+#include "monitor/helper.h"
+#include "monitor/network.h"
 #include "monitor/vm.h"
 #include "space/space.h"
 
@@ -57,6 +59,8 @@ struct machine {
 	int *kick; /* a FIFO for each; NULL if there is one vCPU */
 	struct bus bus;
 	struct session *session;
+	struct helpers helpers;
+	struct networks networks;
 	int doorbell; /* eventfd, rung by spaces */
 	int timeout; /* timerfd of --timeout and of the grace after a shutdown, or -1 */
 	int signals; /* signalfd */

@@ -462,14 +462,13 @@ static bool create_console(struct session *s, struct bus *bus)
 	return s->console;
 }
 
-static bool make_start(
-	struct session *s, const struct vm_command *command, enum vm_root root, const char *fstype)
+static bool make_start(struct session *s, const struct vm_setup *setup)
 {
 	struct agent_winsize size = {0};
 
-	if (command->tty)
+	if (setup->command->tty)
 		size = terminal_size(STDIN_FILENO);
-	s->pending = proto_start(command, root, fstype, &size, &s->pending_len);
+	s->pending = proto_start(setup, &size, &s->pending_len);
 	if (!s->pending && errno == E2BIG)
 		log_error("the command and its environment are longer than %u KiB; pass less",
 			AGENT_HOST_MAX / 1024);
@@ -494,8 +493,8 @@ static void open_streams(struct session *s)
 	inlet_open(&s->in, s->loop, STDIN_FILENO);
 }
 
-struct session *session_create(struct bus *bus, struct loop *loop, const struct vm_command *command,
-	enum vm_root root, const char *fstype, session_end_fn *on_end, void *arg)
+struct session *session_create(struct bus *bus, struct loop *loop, const struct vm_setup *setup,
+	session_end_fn *on_end, void *arg)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	int r;
@@ -505,10 +504,10 @@ struct session *session_create(struct bus *bus, struct loop *loop, const struct 
 		return NULL;
 	}
 	s->loop = loop;
-	s->tty = command->tty;
+	s->tty = setup->command->tty;
 	s->on_end = on_end;
 	s->arg = arg;
-	if (!make_start(s, command, root, fstype) || !create_console(s, bus)) {
+	if (!make_start(s, setup) || !create_console(s, bus)) {
 		free(s->pending);
 		free(s);
 		return NULL;

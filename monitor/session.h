@@ -51,11 +51,11 @@ enum session_end {
 typedef void session_end_fn(void *arg, enum session_end why, int status);
 
 /*
- * Puts the console device on the bus and takes over the standard streams. command and what it
+ * Puts the console device on the bus and takes over the standard streams. setup and what it
  * points to are not needed any more on return. NULL after a reported error.
  */
-struct session *session_create(struct bus *bus, struct loop *loop, const struct vm_command *command,
-	enum vm_root root, const char *fstype, session_end_fn *on_end, void *arg);
+struct session *session_create(struct bus *bus, struct loop *loop, const struct vm_setup *setup,
+	session_end_fn *on_end, void *arg);
 
 /*
  * Restores the terminal and the signals. Call it before loop_destroy(); whether before or after

@@ -100,7 +100,7 @@ struct writer {
 
 static void put(struct writer *w, const void *data, size_t len)
 {
-	if (w->data)
+	if (w->data && len)
 		memcpy(w->data + w->len, data, len);
 	w->len += len;
 }
@@ -153,17 +153,18 @@ static uint32_t root_number(enum vm_root root)
 	}
 }
 
-void *proto_start(const struct vm_command *command, enum vm_root root, const char *fstype,
-	const struct agent_winsize *size, size_t *len)
+void *proto_start(const struct vm_setup *setup, const struct agent_winsize *size, size_t *len)
 {
+	const struct vm_command *command = setup->command;
 	struct agent_header header = {.type = AGENT_START};
 	struct agent_start start = {
 		.version = AGENT_VERSION,
-		.root = root_number(root),
+		.root = root_number(setup->root),
 		.flags = command->tty ? AGENT_TTY : 0,
 		.uid = command->uid,
 		.gid = command->gid,
 		.winsize = *size,
+		.nets = setup->nets,
 	};
 	struct writer w = {0};
 
@@ -172,11 +173,13 @@ void *proto_start(const struct vm_command *command, enum vm_root root, const cha
 		w.len = 0;
 		put(&w, &header, sizeof(header));
 		put(&w, &start, sizeof(start));
-		put_string(&w, fstype);
+		put(&w, setup->net, setup->nets * sizeof(*setup->net));
+		put_string(&w, setup->fstype);
 		put_string(&w, command->hostname);
 		put_string(&w, command->workdir);
 		start.argc = put_strings(&w, command->argv);
 		start.envc = put_environment(&w, command);
+		start.volumes = put_strings(&w, setup->volume);
 		if (w.data)
 			break;
 		if (w.len - sizeof(header) > AGENT_HOST_MAX) {

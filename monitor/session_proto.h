@@ -37,7 +37,6 @@ int proto_parse(struct proto_parser *parser, const void *data, size_t len, size_
  * Makes the START message, header included, to be freed by the caller. NULL and errno on
  * failure; E2BIG: arguments and environment are longer than AGENT_HOST_MAX.
  */
-void *proto_start(const struct vm_command *command, enum vm_root root, const char *fstype,
-	const struct agent_winsize *size, size_t *len);
+void *proto_start(const struct vm_setup *setup, const struct agent_winsize *size, size_t *len);
 
 #endif

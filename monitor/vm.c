@@ -149,6 +149,7 @@ static void reap(struct machine *m)
 	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
 		m->dead_ns[0] += timeval_ns(&used.ru_utime);
 		m->dead_ns[1] += timeval_ns(&used.ru_stime);
+		helper_forget(&m->helpers, pid);
 		vcpu_child(m, pid, status);
 	}
 }
@@ -361,10 +362,16 @@ static int set_up_devices(struct machine *m)
 	m->bus.loop = m->loop;
 	m->bus.raise = raise_event;
 	m->bus.raise_arg = m;
-	if (set_up_streams(m) < 0)
+	if (networks_create(&m->networks, &m->bus, c, &m->helpers) < 0 || set_up_streams(m) < 0)
 		return -1;
-	m->session = session_create(
-		&m->bus, m->loop, &c->command, c->root, c->root_fstype, on_session_end, m);
+	const struct vm_setup setup = {
+		.command = &c->command,
+		.root = c->root,
+		.fstype = c->root_fstype,
+		.net = m->networks.guest,
+		.nets = m->networks.count,
+	};
+	m->session = session_create(&m->bus, m->loop, &setup, on_session_end, m);
 	if (!m->session)
 		return -1;
 	if (m->relay) {
@@ -435,6 +442,8 @@ static void tear_down(struct machine *m)
 	vsock_host_destroy(m->vsock);
 	memory_destroy(m->memory);
 	bus_destroy(&m->bus);
+	networks_destroy(&m->networks);
+	helpers_end(&m->helpers);
 	console_ring_close(m);
 	vcpus_destroy(m);
 	control_destroy(&m->control);

@@ -7,10 +7,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "abi/agent.h"
 #include "api/rundir.h"
 #include "monitor/logfile.h"
 
-#define VM_DISKS_MAX 24
+#define VM_DISKS_MAX 16
+#define VM_NETS_MAX 4
+#define VM_PUBLISH_MAX 64
 #define VM_INITRDS_MAX 4
 #define VM_CPUS_MAX 64
 #define VM_AFFINITY_MAX 1024
@@ -18,6 +21,27 @@
 struct vm_disk {
 	const char *path;
 	bool read_only;
+};
+
+enum vm_net_kind {
+	VM_NET_USER, /* through passt */
+	VM_NET_TAP, /* a tap device of the host */
+	VM_NET_SOCKET, /* a switch between machines */
+};
+
+/* A network card. */
+struct vm_net {
+	enum vm_net_kind kind;
+	const char *name; /* TAP: the interface; SOCKET: the path */
+	bool asked; /* by the user: a machine without it would be none */
+	struct agent_net guest; /* how the guest sets it up; an all-zero mac: any */
+};
+
+/* A port of the host that leads to one of the guest, by way of the first user network. */
+struct vm_publish {
+	char address[46]; /* of the host, as text; "": all */
+	uint16_t host, guest;
+	bool udp;
 };
 
 /* How the guest's root comes about; disk 0 holds it unless VM_ROOT_INITRD. */
@@ -38,6 +62,16 @@ struct vm_command {
 	bool tty; /* run on a terminal of the guest */
 };
 
+/* What the agent is told when it starts. */
+struct vm_setup {
+	const struct vm_command *command;
+	enum vm_root root;
+	const char *fstype; /* of the root disk, or NULL */
+	const struct agent_net *net;
+	unsigned nets;
+	char *const *volume; /* NULL-terminated, or NULL: where they belong */
+};
+
 struct vm_config {
 	uint64_t memory; /* bytes, a multiple of 2 MiB */
 	uint64_t memory_max; /* it may grow to as many; 0: it does not */
@@ -52,6 +86,10 @@ struct vm_config {
 	unsigned initrds;
 	struct vm_disk disk[VM_DISKS_MAX];
 	unsigned disks;
+	struct vm_net net[VM_NETS_MAX];
+	unsigned nets;
+	struct vm_publish publish[VM_PUBLISH_MAX];
+	unsigned publishes;
 	enum vm_root root;
 	const char *root_fstype; /* "erofs", "ext4"; NULL with VM_ROOT_INITRD */
 	struct vm_command command;

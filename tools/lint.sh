@@ -7,7 +7,8 @@ tools/deps.sh lint
 
 # guest/linux keeps to the kernel's own style.
 mapfile -t sources < <(git ls-files '*.c' '*.h' ':!guest/linux')
-mapfile -t units < <(git ls-files 'cli/*.c' 'monitor/*.c' 'api/*.c' 'space/*.c' 'device/*.c' 'base/*.c')
+mapfile -t units < <(git ls-files 'cli/*.c' 'monitor/*.c' 'api/*.c' 'space/*.c' 'device/*.c' \
+	'serve/*.c' 'base/*.c')
 mapfile -t scripts < <(git ls-files '*.sh' test/run .ci/run)
 
 clang-format --dry-run -Werror "${sources[@]}"

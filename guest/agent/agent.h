@@ -68,12 +68,28 @@ void system_loopback_up(void);
 /* Ends all processes, writes back and detaches the disks, powers off. */
 _Noreturn void system_power_off(void);
 
+/* ---- network.c, dhcp.c: the cards -------------------------------------------------------- */
+
+/* Sets up the cards as the host says. What fails goes to the kernel's log. */
+void network_set_up(const struct agent_net *net, uint32_t nets);
+/* Adds (add) an address of a card to it, or a default route by way of it. false and errno. */
+bool network_add_address(unsigned card, int family, const void *address, unsigned prefix);
+bool network_add_gateway(unsigned card, int family, const void *gateway);
+/* Name servers, by their text; the command's root is in place. */
+void network_write_resolver(const char *const servers[], unsigned count);
+/*
+ * Asks for an address in a process that goes on to renew it; waits a few seconds for the first
+ * one. servers gets the name server's text, or "".
+ */
+void dhcp_start(unsigned card, const char *name, const uint8_t mac[6], char server[64]);
+
 /* ---- command.c: what the host wants run --------------------------------------------- */
 
 struct command {
 	struct agent_start start;
+	struct agent_net net[AGENT_NETS_MAX];
 	const char *fstype, *hostname, *workdir; /* "": default */
-	char **argv, **env; /* NULL-terminated */
+	char **argv, **env, **volume; /* NULL-terminated */
 };
 
 /* Takes apart the body of AGENT_START; the command points into it. */

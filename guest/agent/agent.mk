@@ -3,7 +3,7 @@
 # after it for guests without a disk.
 
 AGENT_SRC := $(addprefix guest/agent/,main.c port.c message.c root.c system.c command.c user.c \
-	pump.c serve.c exec.c) base/tree.c
+	pump.c serve.c exec.c network.c dhcp.c) base/tree.c
 AGENT_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual \
 	-Wsign-compare -Wwrite-strings -Werror -ffunction-sections -fdata-sections \
 	-fno-pie -fstack-protector-strong -I.

@@ -60,12 +60,19 @@ int command_parse(struct command *c, const struct message *m, struct failure *f)
 		return failure_set(f, 125, "the agent speaks version %d, the monitor %u",
 			AGENT_VERSION, c->start.version);
 
+	if (c->start.nets > AGENT_NETS_MAX ||
+		(size_t)(end - at) < c->start.nets * sizeof(c->net[0]))
+		return failure_set(f, 125, "the agent got a malformed START message");
+	memcpy(c->net, at, c->start.nets * sizeof(c->net[0]));
+	at += c->start.nets * sizeof(c->net[0]);
+
 	c->fstype = take_string(&at, end);
 	c->hostname = c->fstype ? take_string(&at, end) : NULL;
 	c->workdir = c->hostname ? take_string(&at, end) : NULL;
 	c->argv = c->workdir ? take_strings(&at, end, c->start.argc) : NULL;
 	c->env = c->argv ? take_strings(&at, end, c->start.envc) : NULL;
-	if (!c->env || at != end) {
+	c->volume = c->env ? take_strings(&at, end, c->start.volumes) : NULL;
+	if (!c->volume || at != end) {
 		command_free(c);
 		return failure_set(f, 125, "the agent got a malformed START message");
 	}
@@ -76,6 +83,7 @@ void command_free(struct command *c)
 {
 	free(c->argv);
 	free(c->env);
+	free(c->volume);
 	memset(c, 0, sizeof(*c));
 }
 

@@ -31,6 +31,7 @@ static int prepare(const struct command *c, struct failure *f)
 	if (root_enter(c->start.root, c->fstype, f) < 0)
 		return -1;
 	root_write_files(hostname);
+	network_set_up(c->net, c->start.nets);
 	return 0;
 }
 

@@ -225,8 +225,8 @@ static int lucid_main(const struct rig_case *c)
 	lucid.test = c;
 	lucid.status = TROUBLE + 1;
 	lucid.loop = bus.loop = loop_create();
-	lucid.session =
-		session_create(&bus, lucid.loop, &command, VM_ROOT_INITRD, NULL, on_end, NULL);
+	lucid.session = session_create(&bus, lucid.loop,
+		&(struct vm_setup){.command = &command, .root = VM_ROOT_INITRD}, on_end, NULL);
 	if (!lucid.session)
 		return TROUBLE + 2;
 	loop_run(lucid.loop);

@@ -113,7 +113,9 @@ static void start(struct guest *g, const struct vm_command *c)
 {
 	struct agent_winsize size = {33, 99, 0, 0};
 	size_t len;
-	void *data = proto_start(c, VM_ROOT_INITRD, NULL, &size, &len);
+	void *data = proto_start(
+		&(struct vm_setup){.command = c, .root = VM_ROOT_INITRD, .fstype = NULL}, &size,
+		&len);
 
 	assert_non_null(data);
 	assert_int_equal(write(g->port[PORT_CONTROL], data, len), len);

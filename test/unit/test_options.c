@@ -251,6 +251,79 @@ static void unknown(void **state)
 	options_free(&o);
 }
 
+static void networks(void **state)
+{
+	static const uint8_t ip4[4] = {10, 0, 0, 1}, mac[6] = {2, 0, 0, 0, 0, 0xfe};
+	struct options o;
+
+	(void)state;
+	good(&o, "run");
+	assert_int_equal(o.vm.nets, 1);
+	assert_int_equal(o.vm.net[0].kind, VM_NET_USER);
+	assert_false(o.vm.net[0].asked);
+	options_free(&o);
+	good(&o, "run --net none");
+	assert_int_equal(o.vm.nets, 0);
+	options_free(&o);
+	good(&o, "run --net user,mac=02:00:00:00:00:fe --net tap=t0 "
+		 "--net socket=/tmp/s,ip=10.0.0.1/24,ip=fd00::1/64,gw=10.0.0.1,dns=fd00::2");
+	assert_int_equal(o.vm.nets, 3);
+	assert_true(o.vm.net[0].asked);
+	assert_memory_equal(o.vm.net[0].guest.mac, mac, 6);
+	assert_string_equal(o.vm.net[1].name, "t0");
+	assert_int_equal(o.vm.net[1].guest.flags, AGENT_NET_DHCP);
+	assert_string_equal(o.vm.net[2].name, "/tmp/s");
+	assert_int_equal(o.vm.net[2].guest.flags, AGENT_NET_IP4 | AGENT_NET_IP6);
+	assert_memory_equal(o.vm.net[2].guest.ip4, ip4, 4);
+	assert_int_equal(o.vm.net[2].guest.prefix4, 24);
+	assert_int_equal(o.vm.net[2].guest.prefix6, 64);
+	assert_int_equal(o.vm.net[2].guest.dns6[15], 2);
+	options_free(&o);
+	bad("run --net bridge", "no kind of network");
+	bad("run --net tap", "no kind of network");
+	bad("run --net tap=", "no kind of network");
+	bad("run --net tap=abcdefghijklmnop", "at most 15");
+	bad("run --net user --net user", "given twice");
+	bad("run --net user --net none", "one or the other");
+	bad("run --net user,ip=10.0.0.1/24", "nothing that a user network takes");
+	bad("run --net tap=t0,ip=10.0.0.1", "no address with a prefix");
+	bad("run --net tap=t0,ip=10.0.0.1/33", "no address with a prefix");
+	bad("run --net tap=t0,gw=here", "no address");
+	bad("run --net tap=t0,mac=01:00:00:00:00:00", "no hardware address");
+	bad("run --net tap=t0,mac=00:00:00:00:00:00", "no hardware address");
+	bad("run --net tap=t0,mac=02:00:00:00:00", "no hardware address");
+	bad("run --net tap=a --net tap=b --net tap=c --net tap=d --net tap=e", "at most 4");
+}
+
+static void published_ports(void **state)
+{
+	struct options o;
+
+	(void)state;
+	good(&o, "run -p 8080:80 --publish 127.0.0.1:53:5353/udp -p [::1]:8080:81/tcp");
+	assert_int_equal(o.vm.publishes, 3);
+	assert_true(o.vm.net[0].asked);
+	assert_string_equal(o.vm.publish[0].address, "");
+	assert_int_equal(o.vm.publish[0].host, 8080);
+	assert_int_equal(o.vm.publish[0].guest, 80);
+	assert_false(o.vm.publish[0].udp);
+	assert_string_equal(o.vm.publish[1].address, "127.0.0.1");
+	assert_int_equal(o.vm.publish[1].guest, 5353);
+	assert_true(o.vm.publish[1].udp);
+	assert_string_equal(o.vm.publish[2].address, "::1");
+	options_free(&o);
+	bad("run -p 80", "not a port");
+	bad("run -p 80:", "not a port");
+	bad("run -p :80", "not a port");
+	bad("run -p 0:80", "not a port");
+	bad("run -p 80:65536", "not a port");
+	bad("run -p 80:80/sctp", "not a port");
+	bad("run -p localhost:80:80", "not a port");
+	bad("run -p 80:80 -p 80:81", "given twice");
+	bad("run -p 80:80 --net none", "no user network");
+	bad("run -p 80:80 --net tap=t0", "no user network");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +335,8 @@ int main(void)
 		cmocka_unit_test(disks),
 		cmocka_unit_test(command),
 		cmocka_unit_test(unknown),
+		cmocka_unit_test(networks),
+		cmocka_unit_test(published_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

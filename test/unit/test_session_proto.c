@@ -167,7 +167,9 @@ static void test_start(void **state)
 	char *data;
 
 	(void)state;
-	data = proto_start(&c, VM_ROOT_OVERLAY, "erofs", &size, &len);
+	data = proto_start(
+		&(struct vm_setup){.command = &c, .root = VM_ROOT_OVERLAY, .fstype = "erofs"},
+		&size, &len);
 	assert_non_null(data);
 	memcpy(&header, data, sizeof(header));
 	memcpy(&start, data + sizeof(header), sizeof(start));
@@ -193,7 +195,9 @@ static void test_start_too_long(void **state)
 	(void)state;
 	memset(word, 'x', AGENT_HOST_MAX);
 	word[AGENT_HOST_MAX] = 0;
-	assert_null(proto_start(&c, VM_ROOT_INITRD, NULL, &size, &len));
+	assert_null(proto_start(
+		&(struct vm_setup){.command = &c, .root = VM_ROOT_INITRD, .fstype = NULL}, &size,
+		&len));
 	assert_int_equal(errno, E2BIG);
 	free(word);
 }
@@ -209,11 +213,15 @@ static void test_term(void **state)
 
 	(void)state;
 	setenv("TERM", "foo", 1);
-	data = proto_start(&c, VM_ROOT_INITRD, NULL, &size, &len);
+	data = proto_start(
+		&(struct vm_setup){.command = &c, .root = VM_ROOT_INITRD, .fstype = NULL}, &size,
+		&len);
 	assert_memory_equal(data + len - 9, "TERM=foo", 9);
 	free(data);
 	c.env = env;
-	data = proto_start(&c, VM_ROOT_INITRD, NULL, &size, &len);
+	data = proto_start(
+		&(struct vm_setup){.command = &c, .root = VM_ROOT_INITRD, .fstype = NULL}, &size,
+		&len);
 	assert_memory_equal(data + len - 10, "TERM=mine", 10);
 	free(data);
 }

@@ -5,7 +5,8 @@
 UNIT_CFLAGS := -std=gnu17 -D_GNU_SOURCE= -I. -Wall -Wextra -Werror -O1 -g \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 UNIT_LIBS := -lcmocka -luring -lseccomp -ljansson -lhttp_parser
-UNIT_SRC := $(filter-out cli/main.c,$(wildcard base/*.c device/*.c space/*.c api/*.c monitor/*.c cli/*.c)) \
+UNIT_SRC := $(filter-out cli/main.c,$(wildcard base/*.c device/*.c serve/*.c space/*.c api/*.c \
+	monitor/*.c cli/*.c)) \
 	test/unit/rig.c
 UNIT_OBJ := $(UNIT_SRC:%.c=build/unit/obj/%.o)
 UNIT_TESTS := $(patsubst test/unit/%.c,build/unit/%,$(wildcard test/unit/test_*.c))
