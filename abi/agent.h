@@ -81,8 +81,8 @@ struct agent_error {
 /*
  * What to run: struct agent_start, then nets times struct agent_net, then strings, each with
  * its NUL, in this order: file system type of the root disk, host name, working directory,
- * argc arguments, envc variables K=V, and for each of the volumes where to mount it. Empty
- * strings ask for the default; argc 0 for an interactive shell.
+ * argc arguments, envc variables K=V, and two for each of the folders: "ro" or nothing, and where
+ * to mount it. Empty strings ask for the default; argc 0 for an interactive shell.
  */
 #define AGENT_START 16
 /* The terminal's size has changed: struct agent_winsize. */
@@ -101,6 +101,10 @@ struct agent_error {
 #define AGENT_ROOT_INITRD 0 /* stay in the initramfs */
 #define AGENT_ROOT_OVERLAY 1 /* /dev/vda read-only, under an overlay in memory */
 #define AGENT_ROOT_RW 2 /* /dev/vda, read-write */
+#define AGENT_ROOT_FOLDER 3 /* the first of the folders */
+
+/* Folders of the host are virtiofs with this tag, and their number behind it. */
+#define AGENT_FOLDER_TAG "folder"
 
 /* agent_start.flags */
 #define AGENT_TTY (1U << 0) /* run the command on a terminal of its own */
@@ -120,7 +124,7 @@ struct agent_start {
 	struct agent_winsize winsize;
 	uint32_t argc, envc;
 	uint32_t nets; /* at most AGENT_NETS_MAX */
-	uint32_t volumes; /* folders of the host, virtiofs tags volume0, volume1, ... */
+	uint32_t folders;
 };
 
 #define AGENT_NETS_MAX 8

@@ -30,6 +30,7 @@ extern const struct verb verb_kill;
 extern const struct verb verb_help;
 extern const struct verb verb_version;
 extern const struct verb verb_switch;
+extern const struct verb verb_folder;
 
 /* The verb of that name, or NULL. */
 const struct verb *verb_find(const char *name);

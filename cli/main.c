@@ -9,7 +9,8 @@
 /* A new verb takes a line here and one in cli.h. */
 static const struct verb *const verbs[] = {&verb_run, &verb_ps, &verb_inspect, &verb_stats,
 	&verb_top, &verb_exec, &verb_cp, &verb_logs, &verb_attach, &verb_memory, &verb_pause,
-	&verb_resume, &verb_stop, &verb_kill, &verb_help, &verb_version, &verb_switch};
+	&verb_resume, &verb_stop, &verb_kill, &verb_help, &verb_version, &verb_switch,
+	&verb_folder};
 
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

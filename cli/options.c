@@ -22,6 +22,7 @@
 /* The monitor adds arguments of its own to the kernel's command line. */
 #define APPEND_MAX (LUCID_CMDLINE_MAX / 2)
 #define HOSTNAME_MAX 64
+#define RATE_MAX (1ULL << 40)
 
 enum {
 	OPT_MEMORY = 256,
@@ -30,8 +31,11 @@ enum {
 	OPT_ROOTFS,
 	OPT_RW,
 	OPT_DISK,
+	OPT_IOPS,
+	OPT_BANDWIDTH,
 	OPT_NET,
 	OPT_PUBLISH,
+	OPT_VOLUME,
 	OPT_KERNEL,
 	OPT_APPEND,
 	OPT_ENV,
@@ -56,8 +60,11 @@ static const struct option long_options[] = {
 	{"rootfs", required_argument, NULL, OPT_ROOTFS},
 	{"rw", no_argument, NULL, OPT_RW},
 	{"disk", required_argument, NULL, OPT_DISK},
+	{"iops", required_argument, NULL, OPT_IOPS},
+	{"bandwidth", required_argument, NULL, OPT_BANDWIDTH},
 	{"net", required_argument, NULL, OPT_NET},
 	{"publish", required_argument, NULL, OPT_PUBLISH},
+	{"volume", required_argument, NULL, OPT_VOLUME},
 	{"kernel", required_argument, NULL, OPT_KERNEL},
 	{"append", required_argument, NULL, OPT_APPEND},
 	{"env", required_argument, NULL, OPT_ENV},
@@ -259,6 +266,24 @@ static int parse_disk(struct options *o, char *arg)
 	return 0;
 }
 
+/* A number a second, which may have a suffix. */
+static int parse_rate(uint64_t *rate, const char *option, const char *arg)
+{
+	const char *s = arg;
+	uint64_t n;
+	int shift = -1;
+
+	if (parse_number(&s, 1, UINT64_MAX, &n))
+		shift = size_shift(s);
+	if (shift < 0 || n > RATE_MAX >> shift) {
+		log_error(
+			"--%s %s: not a rate; give a number a second, with K, M or G", option, arg);
+		return -1;
+	}
+	*rate = n << shift;
+	return 0;
+}
+
 int options_parse_env(struct vm_command *c, char *arg)
 {
 	const char *equals = strchr(arg, '=');
@@ -353,6 +378,13 @@ static int parse_option(struct options *o, int opt, char *arg)
 		return parse_disk(o, arg);
 	case OPT_NET:
 		return options_net(o, arg);
+	case OPT_IOPS:
+		return parse_rate(&o->vm.iops, "iops", arg);
+	case OPT_BANDWIDTH:
+		return parse_rate(&o->vm.bandwidth, "bandwidth", arg);
+	case OPT_VOLUME:
+	case 'v':
+		return options_volume(o, arg);
 	case OPT_PUBLISH:
 	case 'p':
 		return options_publish(o, arg);
@@ -440,7 +472,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	for (;;) {
 		at = optind ? optind : 1;
 		/* + : the first other argument is the command; ':' a missing argument. */
-		opt = getopt_long(argc, argv, "+:hp:", long_options, NULL);
+		opt = getopt_long(argc, argv, "+:hp:v:", long_options, NULL);
 		if (opt == -1)
 			break;
 		if (opt == '?' || opt == ':') {

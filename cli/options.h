@@ -36,4 +36,10 @@ int options_publish(struct options *o, const char *arg);
 /* When all have been read: what goes together, and the network that nobody asked for. */
 int options_net_end(struct options *o);
 
+/* ---- options_volume.c ------------------------------------------------------------------- */
+
+int options_volume(struct options *o, char *arg);
+/* Whether a folder is one that can be served; 0, or -1 reported for the option of that name. */
+int options_check_folder(const char *path, bool read_only, const char *option);
+
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -32,8 +33,12 @@ static const char help[] =
 	"Files:\n"
 	"  --rootfs PATH       root file system: a directory, a .tar[.gz|.zst], or a raw\n"
 	"                      ext4 or erofs image; never changed (default: busybox)\n"
-	"  --rw                mount a raw ext4 root read-write instead\n"
+	"  --rw                change the root itself: a directory or a raw ext4 image\n"
 	"  --disk PATH[,ro]    a raw image as the next /dev/vdX; may be repeated\n"
+	"  --iops N            at most N requests a second for each disk\n"
+	"  --bandwidth SIZE    at most SIZE bytes a second for each disk, with K, M or G\n"
+	"  -v, --volume HOST:GUEST[:ro]\n"
+	"                      a folder of the host in the guest; may be repeated\n"
 	"\n"
 	"Network:\n"
 	"  --net user          through passt, no root needed (default, where passt is)\n"
@@ -65,6 +70,25 @@ static const char help[] =
 	"  --verbose           tell what Lucid does\n"
 	"  --help              this text\n";
 
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* A folder that is to keep what the guest does to it is not made into an image, but shared. */
+static int prepare_root_folder(const struct options *o, struct vm_config *vm)
+{
+	if (options_check_folder(o->rootfs, false, "rootfs") < 0)
+		return -1;
+	memmove(&vm->folder[1], &vm->folder[0], vm->folders * sizeof(vm->folder[0]));
+	vm->folder[0] = (struct vm_folder){.path = o->rootfs, .guest = "/"};
+	vm->folders++;
+	vm->root = VM_ROOT_FOLDER;
+	return 0;
+}
+
 /* The root: either the default one, or what --rootfs names, as the first disk. */
 static int prepare_root(const struct options *o, struct vm_config *vm, struct image *image)
 {
@@ -72,6 +96,8 @@ static int prepare_root(const struct options *o, struct vm_config *vm, struct im
 		vm->root = VM_ROOT_INITRD;
 		return 0;
 	}
+	if (o->rw && is_folder(o->rootfs))
+		return prepare_root_folder(o, vm);
 	if (image_prepare(image, o->rootfs, o->rw) < 0)
 		return -1;
 	memmove(&vm->disk[1], &vm->disk[0], vm->disks * sizeof(vm->disk[0]));

@@ -23,6 +23,7 @@
 #include "device/blk_file.h"
 #include "device/blk_io.h"
 #include "device/device.h"
+#include "device/throttle.h"
 
 #define QUEUE_SIZE 128
 #define SEGMENTS (QUEUE_SIZE - 2) /* data buffers of a request; header and status are two more */
@@ -49,6 +50,7 @@ struct blk {
 	struct virtio_blk_config config;
 	struct blk_file file;
 	struct blk_io *io;
+	struct throttle throttle;
 	bool read_only;
 	bool stopping;
 	struct request *request; /* one for each head */
@@ -263,6 +265,7 @@ static bool start(struct blk *blk, struct vq_chain *chain, struct request *rq)
 	if (last->iov_len == 0)
 		chain->ins--;
 
+	throttle_pay(&blk->throttle, chain->out_len + chain->in_len);
 	uint8_t status = start_kind(blk, rq, chain, &header);
 	if (status != LATER)
 		finish(blk, rq, status);
@@ -300,7 +303,7 @@ static void blk_notify(struct device *dev, unsigned queue)
 	struct blk *blk = (struct blk *)dev;
 	unsigned turn = 0;
 
-	while (turn < dev->vq[queue].size && take(blk))
+	while (turn < dev->vq[queue].size && throttle_may(&blk->throttle) && take(blk))
 		turn++;
 	if (turn == dev->vq[queue].size)
 		device_again(dev, 1);
@@ -318,9 +321,29 @@ static void blk_stop(struct device *dev, unsigned queue)
 	blk->stopping = false;
 }
 
+/* ---- Limits and size --------------------------------------------------------- */
+
+static void on_throttle(void *arg)
+{
+	struct blk *blk = arg;
+
+	device_again(&blk->dev, 1);
+}
+
+static void on_resize(void *arg)
+{
+	struct blk *blk = arg;
+
+	blk->config.capacity = blk->file.sectors;
+	log_info("disk %u: %llu MiB from now on", blk->dev.place,
+		(unsigned long long)(blk->file.sectors >> 11));
+	device_config_changed(&blk->dev);
+}
+
 /* Also takes back what blk_create() had made when it failed. */
 static void blk_free(struct blk *blk)
 {
+	throttle_fini(&blk->throttle);
 	if (blk->io)
 		blk_io_destroy(blk->io);
 	blk_file_close(&blk->file);
@@ -377,7 +400,8 @@ static void describe(struct blk *blk)
 	};
 }
 
-static int open_blk(struct blk *blk, struct bus *bus, const char *path, bool sync, const char **why)
+static int open_blk(struct blk *blk, struct bus *bus, const char *path, bool sync,
+	const struct blk_limits *limits, const char **why)
 {
 	struct blk_io_user user = {.done = blk_done, .batch_done = blk_batch_done, .arg = blk};
 	int r = blk_file_open(&blk->file, path, blk->read_only, why);
@@ -391,6 +415,10 @@ static int open_blk(struct blk *blk, struct bus *bus, const char *path, bool syn
 	blk->io = blk_io_create(bus->loop, blk->file.fd, QUEUE_SIZE, sync, &user);
 	if (!blk->io)
 		return -errno;
+	r = throttle_init(&blk->throttle, bus->loop, limits ? limits->iops : 0,
+		limits ? limits->bandwidth : 0, on_throttle, blk);
+	if (r < 0)
+		return r;
 	describe(blk);
 	r = device_init(&blk->dev, bus);
 	if (r == -ENOSPC)
@@ -398,7 +426,8 @@ static int open_blk(struct blk *blk, struct bus *bus, const char *path, bool syn
 	return r;
 }
 
-struct device *blk_create(struct bus *bus, const char *path, unsigned flags, const char **why)
+struct device *blk_create(struct bus *bus, const char *path, unsigned flags,
+	const struct blk_limits *limits, const char **why)
 {
 	struct blk *blk = calloc(1, sizeof(*blk));
 
@@ -406,14 +435,17 @@ struct device *blk_create(struct bus *bus, const char *path, unsigned flags, con
 		*why = "not enough memory";
 		return NULL;
 	}
-	blk->file.fd = -1;
+	blk->file.fd = blk->file.watch = -1;
+	blk->throttle.timer = -1;
 	blk->read_only = flags & BLK_READ_ONLY;
-	int r = open_blk(blk, bus, path, flags & BLK_SYNC, why);
+	int r = open_blk(blk, bus, path, flags & BLK_SYNC, limits, why);
 	if (r < 0) {
 		blk_free(blk);
 		errno = -r;
 		return NULL;
 	}
+	if (!blk->read_only)
+		blk_file_watch(&blk->file, bus->loop, path, on_resize, blk);
 	log_info("disk %u: %s, %llu MiB%s%s", blk->dev.place, path,
 		(unsigned long long)(blk->file.sectors >> 11), blk->read_only ? ", read-only" : "",
 		blk_io_is_async(blk->io) ? "" : ", without io_uring");

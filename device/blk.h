@@ -8,17 +8,23 @@
 #define BLK_READ_ONLY 1 /* the guest cannot write, and the file is opened for reading alone */
 #define BLK_SYNC 2 /* no io_uring: each request stops the loop while it runs */
 
+struct blk_limits {
+	uint64_t iops, bandwidth; /* operations and bytes a second; 0: none */
+};
+
 /*
  * Opens path and makes the device on the bus; the n-th disk made is the guest's
  * n-th /dev/vd. The file is locked (flock; exclusively unless BLK_READ_ONLY)
- * against a second machine. To be called by the process that will run the loop,
- * before it confines itself.
+ * against a second machine. If its size changes while it runs, so does the disk's: the file is
+ * measured anew whenever somebody closes it who had it open for writing. limits may be NULL. To be
+ * called by the process that will run the loop, before it confines itself.
  *
  * NULL and errno on failure; *why is then a phrase about path for the user, such
  * as "is a directory" or "its size is not a multiple of 512 bytes", in static
  * memory. errno is that of the failed call, or EISDIR, EINVAL, EFBIG, EBUSY.
  * The bus frees the device.
  */
-struct device *blk_create(struct bus *bus, const char *path, unsigned flags, const char **why);
+struct device *blk_create(struct bus *bus, const char *path, unsigned flags,
+	const struct blk_limits *limits, const char **why);
 
 #endif

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -114,7 +116,7 @@ int blk_file_open(struct blk_file *file, const char *path, bool read_only, const
 	/* O_NONBLOCK: to open a FIFO must not hang. */
 	int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
-	*file = (struct blk_file){.fd = open(path, flags), .read_only = read_only};
+	*file = (struct blk_file){.fd = open(path, flags), .read_only = read_only, .watch = -1};
 	if (file->fd < 0)
 		return refuse(why, errno, open_error(errno, read_only));
 
@@ -131,8 +133,56 @@ int blk_file_open(struct blk_file *file, const char *path, bool read_only, const
 	return r;
 }
 
+static bool has_new_size(struct blk_file *file)
+{
+	uint64_t bytes;
+	struct stat st;
+
+	if (fstat(file->fd, &st) < 0)
+		return false;
+	bytes = (uint64_t)st.st_size;
+	if (S_ISBLK(st.st_mode) && ioctl(file->fd, BLKGETSIZE64, &bytes) < 0)
+		return false;
+	if (bytes == 0 || bytes % SECTOR != 0 || bytes / SECTOR == file->sectors)
+		return false;
+	file->sectors = bytes / SECTOR;
+	return true;
+}
+
+static void on_closed(void *arg, uint32_t events)
+{
+	_Alignas(struct inotify_event) char news[1024];
+	struct blk_file *file = arg;
+
+	(void)events;
+	if (read(file->watch, news, sizeof(news)) > 0 && has_new_size(file))
+		file->resized(file->resized_arg);
+}
+
+void blk_file_watch(struct blk_file *file, struct loop *loop, const char *path,
+	void (*resized)(void *arg), void *arg)
+{
+	file->loop = loop;
+	file->resized = resized;
+	file->resized_arg = arg;
+	file->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (file->watch < 0)
+		return;
+	/* Not IN_MODIFY: each write of the guest would be one. */
+	if (inotify_add_watch(file->watch, path, IN_CLOSE_WRITE) >= 0 &&
+		loop_add(loop, file->watch, EPOLLIN, on_closed, file) == 0)
+		return;
+	close(file->watch);
+	file->watch = -1;
+}
+
 void blk_file_close(struct blk_file *file)
 {
+	if (file->watch >= 0) {
+		loop_remove(file->loop, file->watch);
+		close(file->watch);
+	}
+	file->watch = -1;
 	/*
 	 * With the descriptor alone the lock would not go: see lock(). Whoever wants to remove
 	 * the image does not wait. What was written may be on its way still: that lock stays.

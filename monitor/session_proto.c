@@ -141,6 +141,15 @@ static uint32_t put_environment(struct writer *w, const struct vm_command *c)
 	return n + 1;
 }
 
+/* Two strings for each: what it is to be mounted with, and where. */
+static void put_folders(struct writer *w, const struct vm_setup *setup)
+{
+	for (unsigned i = 0; i < setup->folders; i++) {
+		put_string(w, setup->folder[i].read_only ? "ro" : "");
+		put_string(w, setup->folder[i].guest);
+	}
+}
+
 static uint32_t root_number(enum vm_root root)
 {
 	switch (root) {
@@ -148,6 +157,8 @@ static uint32_t root_number(enum vm_root root)
 		return AGENT_ROOT_OVERLAY;
 	case VM_ROOT_RW:
 		return AGENT_ROOT_RW;
+	case VM_ROOT_FOLDER:
+		return AGENT_ROOT_FOLDER;
 	default:
 		return AGENT_ROOT_INITRD;
 	}
@@ -165,6 +176,7 @@ void *proto_start(const struct vm_setup *setup, const struct agent_winsize *size
 		.gid = command->gid,
 		.winsize = *size,
 		.nets = setup->nets,
+		.folders = setup->folders,
 	};
 	struct writer w = {0};
 
@@ -179,7 +191,7 @@ void *proto_start(const struct vm_setup *setup, const struct agent_winsize *size
 		put_string(&w, command->workdir);
 		start.argc = put_strings(&w, command->argv);
 		start.envc = put_environment(&w, command);
-		start.volumes = put_strings(&w, setup->volume);
+		put_folders(&w, setup);
 		if (w.data)
 			break;
 		if (w.len - sizeof(header) > AGENT_HOST_MAX) {

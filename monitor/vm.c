@@ -21,6 +21,7 @@
 #include "device/blk.h"
 #include "device/rng.h"
 #include "monitor/cpu.h"
+#include "monitor/folders.h"
 #include "monitor/load.h"
 #include "monitor/ram_fault.h"
 #include "monitor/machine.h"
@@ -370,6 +371,8 @@ static int set_up_devices(struct machine *m)
 		.fstype = c->root_fstype,
 		.net = m->networks.guest,
 		.nets = m->networks.count,
+		.folder = c->folder,
+		.folders = c->folders,
 	};
 	m->session = session_create(&m->bus, m->loop, &setup, on_session_end, m);
 	if (!m->session)
@@ -378,13 +381,16 @@ static int set_up_devices(struct machine *m)
 		relay_join(m->relay, m->session);
 		session_on_started(m->session, on_started, m);
 	}
+	if (folders_create(&m->bus, c, &m->helpers) < 0)
+		return -1;
 	if (!rng_create(&m->bus))
 		return fail("random device", errno);
+	const struct blk_limits limits = {c->iops, c->bandwidth};
 	for (i = 0; i < c->disks; i++) {
 		const char *why;
 
 		if (!blk_create(&m->bus, c->disk[i].path, c->disk[i].read_only ? BLK_READ_ONLY : 0,
-			    &why)) {
+			    &limits, &why)) {
 			log_error("disk %s: %s; give a raw image or a block device",
 				c->disk[i].path, why);
 			return -1;

@@ -14,6 +14,7 @@
 #define VM_DISKS_MAX 16
 #define VM_NETS_MAX 4
 #define VM_PUBLISH_MAX 64
+#define VM_FOLDERS_MAX 8
 #define VM_INITRDS_MAX 4
 #define VM_CPUS_MAX 64
 #define VM_AFFINITY_MAX 1024
@@ -44,11 +45,21 @@ struct vm_publish {
 	bool udp;
 };
 
-/* How the guest's root comes about; disk 0 holds it unless VM_ROOT_INITRD. */
+/* A folder of the host in the guest. */
+struct vm_folder {
+	const char *path, *guest;
+	bool read_only;
+};
+
+/*
+ * How the guest's root comes about; disk 0 holds it, or folder 0 with
+ * VM_ROOT_FOLDER, unless VM_ROOT_INITRD.
+ */
 enum vm_root {
 	VM_ROOT_INITRD, /* the default root in the initramfs */
 	VM_ROOT_OVERLAY, /* disk 0 read-only under an overlay in memory */
 	VM_ROOT_RW, /* disk 0 itself, read-write (ext4) */
+	VM_ROOT_FOLDER, /* folder 0 itself, read-write */
 };
 
 /* What the agent is to run. */
@@ -69,7 +80,8 @@ struct vm_setup {
 	const char *fstype; /* of the root disk, or NULL */
 	const struct agent_net *net;
 	unsigned nets;
-	char *const *volume; /* NULL-terminated, or NULL: where they belong */
+	const struct vm_folder *folder;
+	unsigned folders;
 };
 
 struct vm_config {
@@ -86,10 +98,13 @@ struct vm_config {
 	unsigned initrds;
 	struct vm_disk disk[VM_DISKS_MAX];
 	unsigned disks;
+	uint64_t iops, bandwidth; /* of each disk, a second; 0: no limit */
 	struct vm_net net[VM_NETS_MAX];
 	unsigned nets;
 	struct vm_publish publish[VM_PUBLISH_MAX];
 	unsigned publishes;
+	struct vm_folder folder[VM_FOLDERS_MAX];
+	unsigned folders;
 	enum vm_root root;
 	const char *root_fstype; /* "erofs", "ext4"; NULL with VM_ROOT_INITRD */
 	struct vm_command command;

@@ -57,6 +57,8 @@ int root_mount_devices(struct failure *f);
 int root_mount_rest(struct failure *f);
 /* Makes the root that was asked for and enters it. */
 int root_enter(uint32_t root, const char *fstype, struct failure *f);
+/* Mounts folders of the host: pairs of options and places. That of the root is there already. */
+int root_mount_folders(uint32_t root, char **folder, struct failure *f);
 /* Files that programs expect; keeps those which are there. */
 void root_write_files(const char *hostname);
 
@@ -89,7 +91,7 @@ struct command {
 	struct agent_start start;
 	struct agent_net net[AGENT_NETS_MAX];
 	const char *fstype, *hostname, *workdir; /* "": default */
-	char **argv, **env, **volume; /* NULL-terminated */
+	char **argv, **env, **folder; /* NULL-terminated; of folders two strings each */
 };
 
 /* Takes apart the body of AGENT_START; the command points into it. */

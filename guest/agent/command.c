@@ -71,8 +71,10 @@ int command_parse(struct command *c, const struct message *m, struct failure *f)
 	c->workdir = c->hostname ? take_string(&at, end) : NULL;
 	c->argv = c->workdir ? take_strings(&at, end, c->start.argc) : NULL;
 	c->env = c->argv ? take_strings(&at, end, c->start.envc) : NULL;
-	c->volume = c->env ? take_strings(&at, end, c->start.volumes) : NULL;
-	if (!c->volume || at != end) {
+	c->folder = c->env && c->start.folders <= UINT32_MAX / 2
+			    ? take_strings(&at, end, 2 * c->start.folders)
+			    : NULL;
+	if (!c->folder || at != end) {
 		command_free(c);
 		return failure_set(f, 125, "the agent got a malformed START message");
 	}
@@ -83,7 +85,7 @@ void command_free(struct command *c)
 {
 	free(c->argv);
 	free(c->env);
-	free(c->volume);
+	free(c->folder);
 	memset(c, 0, sizeof(*c));
 }
 

@@ -30,6 +30,8 @@ static int prepare(const struct command *c, struct failure *f)
 		return failure_set(f, 125, "host name %s: %s", hostname, strerror(errno));
 	if (root_enter(c->start.root, c->fstype, f) < 0)
 		return -1;
+	if (root_mount_folders(c->start.root, c->folder, f) < 0)
+		return -1;
 	root_write_files(hostname);
 	network_set_up(c->net, c->start.nets);
 	return 0;

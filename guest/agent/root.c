@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -196,7 +198,7 @@ int root_enter(uint32_t root, const char *fstype, struct failure *f)
 		{"tmpfs", "/run", "mode=0755", MS_NOSUID | MS_NODEV, true},
 		{"tmpfs", "/tmp", "mode=1777", MS_NOSUID | MS_NODEV, true},
 	};
-	size_t count = root == AGENT_ROOT_RW ? 1 : 2;
+	size_t count = root == AGENT_ROOT_RW || root == AGENT_ROOT_FOLDER ? 1 : 2;
 
 	switch (root) {
 	case AGENT_ROOT_INITRD:
@@ -210,10 +212,74 @@ int root_enter(uint32_t root, const char *fstype, struct failure *f)
 		if (mount_disk(NEW_ROOT, fstype, 0, f) < 0 || switch_root(f) < 0)
 			return -1;
 		break;
+	case AGENT_ROOT_FOLDER:
+		mkdir(NEW_ROOT, 0755);
+		if (mount(AGENT_FOLDER_TAG "0", NEW_ROOT, "virtiofs", MS_NODEV, NULL) < 0)
+			return failure_set(f, 125, "cannot mount the root folder in the guest: %s",
+				strerror(errno));
+		if (switch_root(f) < 0)
+			return -1;
+		break;
 	default:
 		return failure_set(f, 125, "the agent does not know root kind %u", root);
 	}
 	return mount_entries(m, count, f);
+}
+
+/* Makes a folder and those above it. */
+static void make_folders(const char *place)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s", place);
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdir(path, 0755);
+		*slash = '/';
+	}
+	mkdir(path, 0755);
+}
+
+/* A request costs much the same for a page and for a MiB: read ahead as much as fits in one. */
+static void read_far_ahead(const char *place)
+{
+	char path[64];
+	struct stat st;
+	int fd;
+
+	if (stat(place, &st) < 0)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
+		minor(st.st_dev));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "1024", 4) < 0)
+		system_log("cannot write %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+int root_mount_folders(uint32_t root, char **folder, struct failure *f)
+{
+	char tag[32];
+
+	for (unsigned i = 0; folder[2 * i]; i++) {
+		unsigned long flags = MS_NOSUID | MS_NODEV;
+		const char *place = folder[2 * i + 1];
+
+		if (i == 0 && root == AGENT_ROOT_FOLDER) {
+			read_far_ahead("/");
+			continue;
+		}
+		if (strcmp(folder[2 * i], "ro") == 0)
+			flags |= MS_RDONLY;
+		snprintf(tag, sizeof(tag), "%s%u", AGENT_FOLDER_TAG, i);
+		make_folders(place);
+		if (mount(tag, place, "virtiofs", flags, NULL) < 0)
+			return failure_set(f, 125, "cannot mount a folder on %s in the guest: %s",
+				place, strerror(errno));
+		read_far_ahead(place);
+	}
+	return 0;
 }
 
 static void write_if_missing(const char *path, const char *text)

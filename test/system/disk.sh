@@ -44,4 +44,38 @@ sum=$(md5sum <"$TMP/sparse")
 check 'what was written is what is there' out_is "$sum"
 lucid --disk "$TMP/sparse" -- sh -c 'blkdiscard /dev/vda 2>/dev/null || echo no; cat /dev/vda | tr -d "\0" | wc -c'
 check 'discard frees' [ "$(du -m "$TMP/sparse" | cut -f 1)" -le 1 ]
+
+# A limit of 20 requests of 4 KiB a second, a few at once: 30 take a second and more.
+truncate -s 4M "$TMP/slow"
+lucid --disk "$TMP/slow" --iops 20 -- sh -c 's=$(date +%s); i=0; while [ $i -lt 60 ]; do
+	dd if=/dev/vda of=/dev/null bs=4k count=1 skip=$((i * 16)) iflag=direct 2>/dev/null; i=$((i + 1)); done; e=$(date +%s)
+	[ $((e - s)) -ge 2 ] && [ $((e - s)) -le 30 ] && echo slow'
+check 'requests are limited' both 0 slow
+lucid --disk "$TMP/slow" --bandwidth 1M -- sh -c 's=$(date +%s); dd if=/dev/vda of=/dev/null bs=1M 2>/dev/null; e=$(date +%s)
+	[ $((e - s)) -ge 2 ] && [ $((e - s)) -le 30 ] && echo slow'
+check 'bytes are limited' both 0 slow
+
+# The file grows and shrinks while the guest runs.
+truncate -s 1M "$TMP/grows"
+mkfifo "$TMP/go"
+"$LUCID" run --disk "$TMP/grows" -- sh -c 'wait_for() { while [ "$(cat /sys/block/vda/size)" != $1 ]; do sleep 0.05; done; echo $1; }
+	wait_for 2048; read x; wait_for 4096; echo end | dd of=/dev/vda bs=512 seek=4095 conv=sync,fsync 2>/dev/null && echo written
+	read x; wait_for 1024; dd if=/dev/vda of=/dev/null bs=512 skip=1024 count=1 2>/dev/null; echo alive' \
+	<"$TMP/go" >"$TMP/out" 2>"$TMP/err" &
+vm=$!
+exec 8>"$TMP/go"
+soon grep -q 2048 "$TMP/out"
+truncate -s 2M "$TMP/grows"
+echo >&8
+soon grep -q written "$TMP/out"
+truncate -s 512K "$TMP/grows"
+echo >&8
+wait $vm
+status=$?
+exec 8>&-
+check 'a disk follows the size of its file' both 0 '2048
+4096
+written
+1024
+alive'
 finish

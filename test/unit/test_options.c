@@ -324,6 +324,43 @@ static void published_ports(void **state)
 	bad("run -p 80:80 --net tap=t0", "no user network");
 }
 
+static void disk_limits(void **state)
+{
+	struct options o;
+
+	(void)state;
+	good(&o, "run --iops 500 --bandwidth 10M");
+	assert_int_equal(o.vm.iops, 500);
+	assert_int_equal(o.vm.bandwidth, 10 * MIB);
+	options_free(&o);
+	bad("run --iops 0", "not a rate");
+	bad("run --iops lots", "not a rate");
+	bad("run --bandwidth 1X", "not a rate");
+	bad("run --bandwidth 99999999999G", "not a rate");
+}
+
+static void volumes(void **state)
+{
+	struct options o;
+
+	(void)state;
+	good(&o, "run -v /tmp:/mnt --volume /usr/bin:/opt/bin:ro");
+	assert_int_equal(o.vm.folders, 2);
+	assert_string_equal(o.vm.folder[0].path, "/tmp");
+	assert_string_equal(o.vm.folder[0].guest, "/mnt");
+	assert_false(o.vm.folder[0].read_only);
+	assert_string_equal(o.vm.folder[1].guest, "/opt/bin");
+	assert_true(o.vm.folder[1].read_only);
+	options_free(&o);
+	bad("run -v /tmp", "not a folder and a place");
+	bad("run -v /tmp:", "not a folder and a place");
+	bad("run -v /tmp:mnt", "not a folder and a place");
+	bad("run -v /tmp:/", "not a folder and a place");
+	bad("run -v :/mnt", "not a folder and a place");
+	bad("run -v /tmp/no/such:/mnt", "No such file");
+	bad("run -v /etc/passwd:/mnt", "is no folder");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +374,8 @@ int main(void)
 		cmocka_unit_test(unknown),
 		cmocka_unit_test(networks),
 		cmocka_unit_test(published_ports),
+		cmocka_unit_test(disk_limits),
+		cmocka_unit_test(volumes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
