@@ -18,6 +18,7 @@
 
 #define MIB (1ULL << 20)
 #define STEP_MIN (128 * MIB)
+#define CUSHION (4 * MIB)
 /* A guest that has grown is looked at this often. */
 #define LOOK_SECONDS 2
 /* It shrinks when it has had more than it needs for so many looks. */
@@ -82,17 +83,26 @@ static void set_timer(struct memory *m)
 	timerfd_settime(m->timer, 0, &t, NULL);
 }
 
+/*
+ * A machine that can grow keeps a little in its balloon: what it takes back when it runs out is
+ * what lets it take in more.
+ */
+static uint64_t cushion(const struct memory *m)
+{
+	return m->mem ? CUSHION : 0;
+}
+
 /* Tells the devices what the wish and the squeeze come to. */
 static void apply(struct memory *m)
 {
 	uint64_t size = m->wish - m->squeezed;
 	uint64_t above = m->wish > m->config.boot ? m->wish - m->config.boot : 0;
-	uint64_t have = m->config.boot + above;
+	uint64_t have = m->config.boot + above, give = have - size + cushion(m);
 
 	if (m->mem && mem_target(m->mem) != above)
 		mem_set(m->mem, above);
-	if (balloon_target(m->balloon) != have - size || balloon_actual(m->balloon) != have - size)
-		balloon_set(m->balloon, have - size);
+	if (balloon_target(m->balloon) != give || balloon_actual(m->balloon) != give)
+		balloon_set(m->balloon, give);
 }
 
 int memory_set(struct memory *m, uint64_t bytes)
@@ -117,8 +127,10 @@ uint64_t memory_now(const struct memory *m)
 {
 	uint64_t have = m->config.boot + (m->mem ? mem_plugged(m->mem) : 0);
 
-	/* The guest says what its balloon holds. */
-	return have - min_of(balloon_actual(m->balloon), have);
+	uint64_t given = balloon_actual(m->balloon);
+
+	given -= min_of(given, cushion(m));
+	return have - min_of(given, have);
 }
 
 uint64_t memory_max(const struct memory *m)
@@ -142,7 +154,9 @@ uint64_t memory_pressure(struct memory *m, uint64_t available, uint64_t total, b
 	/* One step at a time, unless the guest has come to its end in the middle of one. */
 	if (mem_target(m->mem) <= plugged || urgent)
 		m->wish = min_of(max_of(m->wish, m->config.boot) + step, m->config.max);
-	apply(m);
+	/* The balloon is left alone: what it had may just be what the guest lives on. */
+	if (m->wish > m->config.boot && mem_target(m->mem) != m->wish - m->config.boot)
+		mem_set(m->mem, m->wish - m->config.boot);
 	set_timer(m);
 	return max_of(mem_target(m->mem), plugged) - plugged;
 }
@@ -274,8 +288,10 @@ struct memory *memory_create(struct bus *bus, const struct memory_config *config
 		.wish = config->boot,
 		.timer = -1,
 		.pressure = -1};
-	if (create_devices(m, bus) == 0 && (!config->host_pressure || watch_host(m) == 0))
+	if (create_devices(m, bus) == 0 && (!config->host_pressure || watch_host(m) == 0)) {
+		apply(m);
 		return m;
+	}
 	memory_destroy(m);
 	return NULL;
 }

@@ -67,7 +67,7 @@ check 'a terminal' is "$(script -qec "stty rows 31 cols 99; $LUCID exec box -- s
 monitor=$("$LUCID" inspect box | awk '$1 == "pid" { print $2 }')
 # What the guest has in use without what it caches, in KiB, and its processes.
 # shellcheck disable=SC2016
-in_guest='awk "/^MemTotal/ { t = \$2 } /^MemAvailable/ { print t - \$2 }" /proc/meminfo; ls /proc | grep -c "^[0-9]"'
+in_guest='awk "/^MemTotal/ { t = \$2 } /^MemAvailable/ { print t - \$2 }" /proc/meminfo; ps | grep -vc "\["'
 exec_some() {
 	local i
 	for i in $(seq "$1"); do
