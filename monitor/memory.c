@@ -288,6 +288,9 @@ struct memory *memory_create(struct bus *bus, const struct memory_config *config
 		.wish = config->boot,
 		.timer = -1,
 		.pressure = -1};
+	if (region_size(config))
+		log_warn("a machine that grows is an experiment: one that needs memory faster than "
+			 "it grows may hang, or kill what needs it");
 	if (create_devices(m, bus) == 0 && (!config->host_pressure || watch_host(m) == 0)) {
 		apply(m);
 		return m;

@@ -64,7 +64,6 @@ for form in tar tar.gz tar.zst erofs ext4; do
 done
 head -c 100000 /dev/urandom | gzip >"$TMP/noise.gz"
 bad 'compressed noise' --rootfs "$TMP/noise.gz"
-bad 'rw directory' --rw --rootfs "$TMP/root"
 bad 'rw archive' --rw --rootfs "$TMP/root.tar"
 bad 'rw erofs' --rw --rootfs "$TMP/root.erofs"
 XDG_CACHE_HOME=/dev/null/cache lucid --rootfs "$TMP/root" -- true
