@@ -63,9 +63,27 @@ static ssize_t get_chars(u32 vterm, u8 *buf, size_t count)
 	return 0;
 }
 
+/*
+ * Input never comes.  hvc believes that an interrupt would tell it, or else its thread
+ * would look for input for ever, ever more slowly but often enough to spoil an idle guest.
+ */
+static int notifier_add(struct hvc_struct *hp, int irq)
+{
+	hp->irq_requested = 1;
+	return 0;
+}
+
+static void notifier_del(struct hvc_struct *hp, int irq)
+{
+	hp->irq_requested = 0;
+}
+
 static const struct hv_ops ops = {
 	.put_chars = put_chars,
 	.get_chars = get_chars,
+	.notifier_add = notifier_add,
+	.notifier_del = notifier_del,
+	.notifier_hangup = notifier_del,
 };
 
 static int __init lucid_console_start(void)
@@ -75,9 +93,8 @@ static int __init lucid_console_start(void)
 }
 console_initcall(lucid_console_start);
 
-/* Input never comes; an irq number, though none is asked for, keeps hvc from polling. */
 static int __init lucid_console_tty(void)
 {
-	return PTR_ERR_OR_ZERO(hvc_alloc(VTERM, 1, &ops, 256));
+	return PTR_ERR_OR_ZERO(hvc_alloc(VTERM, 0, &ops, 256));
 }
 device_initcall(lucid_console_tty);
