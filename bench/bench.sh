@@ -134,7 +134,7 @@ micro_part() {
 }
 
 machine() {
-	echo "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs," \
+	echo "$(sed -n '/^model name/{s/.*: //p;q}' /proc/cpuinfo), $(nproc) CPUs," \
 		"$(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)," \
 		"$(uname -sr), load $(cut -d ' ' -f 1 /proc/loadavg)"
 	echo "Lucid $(git rev-parse --short HEAD 2>/dev/null || echo unknown), median of $rounds" \

@@ -39,7 +39,7 @@ smp_part() {
 	fi
 	prefix_of unpinned
 	[ -e "$debian" ] || skip+=(overcommit)
-	awk -f bench/source.awk | head -n 400 >"$tmp/part.c"
+	awk -v groups=4 -f bench/source.awk >"$tmp/part.c"
 	for ((round = 1; round <= rounds; round++)); do
 		for side in "${sides[@]}"; do
 			tell "several CPUs, round $round of $rounds: $side"

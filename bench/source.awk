@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Writes a large C file, the same each time: functions of the kinds that compilers meet
 # (loops over arrays, lists and strings, state machines, floating point) with enough
-# variety that none is folded into another.
+# variety that none is folded into another. -v groups=N: other than 30 groups of four.
 
 function random(n) {
 	# Small enough a modulus that doubles hold the products exactly.
@@ -61,7 +61,7 @@ BEGIN {
 		operator[i - 1] = words[i]
 	print "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
 	print "struct node {\n\tstruct node *next;\n\tunsigned key;\n\tdouble weight;\n\tchar name[24];\n};\n"
-	for (i = 0; i < 30; i++) {
+	for (i = 0; i < (groups ? groups : 30); i++) {
 		machine("machine" i, 6 + random(10))
 		arrays("arrays" i)
 		lists("lists" i)

@@ -59,7 +59,7 @@ static int start(struct bus *bus, const struct vm_folder *folder, const struct v
 	/* The server's end blocks, ours does not. */
 	r = fcntl(fd[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 	if (r == 0)
-		r = helper_start(helpers, argv, fd[1], NULL);
+		r = helper_start(helpers, argv, fd[1], NULL, NULL);
 	close(fd[1]);
 	if (r == 0)
 		r = send_ram(fd[0], bus->ram);

@@ -16,7 +16,7 @@
 
 #define PATIENCE_MS 2000
 
-_Noreturn static void become(const char *const argv[], int fd, int errors)
+_Noreturn static void become(const char *const argv[], int fd, int errors, bool (*wanted)(int fd))
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
@@ -31,13 +31,16 @@ _Noreturn static void become(const char *const argv[], int fd, int errors)
 		fcntl(fd, F_SETFD, 0);
 	else
 		dup2(fd, 3);
-	close_range(4, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+	close_range(4, UINT_MAX, 0);
+	if (wanted && !wanted(3))
+		_exit(0);
 	setenv("LC_ALL", "C", 1);
 	execvp(argv[0], (char *const *)argv);
 	_exit(127);
 }
 
-_Noreturn static void child(const char *const argv[], int fd, int errors, pid_t parent)
+_Noreturn static void child(
+	const char *const argv[], int fd, int errors, bool (*wanted)(int fd), pid_t parent)
 {
 	/* Signals of the terminal are for the machine, not for what serves it. */
 	setsid();
@@ -45,7 +48,7 @@ _Noreturn static void child(const char *const argv[], int fd, int errors, pid_t 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(0);
-	become(argv, fd, errors);
+	become(argv, fd, errors, wanted);
 }
 
 int helper_detach(const char *const argv[], int fd)
@@ -56,7 +59,7 @@ int helper_detach(const char *const argv[], int fd)
 		setsid();
 		pid = fork();
 		if (pid == 0)
-			become(argv, fd, -1);
+			become(argv, fd, -1, NULL);
 		_exit(pid < 0 ? errno : 0);
 	}
 	if (pid < 0)
@@ -68,7 +71,8 @@ int helper_detach(const char *const argv[], int fd)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
 }
 
-int helper_start(struct helpers *helpers, const char *const argv[], int fd, int *errors)
+int helper_start(struct helpers *helpers, const char *const argv[], int fd, int *errors,
+	bool (*wanted)(int fd))
 {
 	int fds[2] = {-1, -1};
 	pid_t parent = getpid(), pid;
@@ -82,7 +86,7 @@ int helper_start(struct helpers *helpers, const char *const argv[], int fd, int 
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		child(argv, fd, fds[1], parent);
+		child(argv, fd, fds[1], wanted, parent);
 	int error = errno;
 	if (errors)
 		close(fds[1]);

@@ -20,9 +20,11 @@ struct helpers {
 /*
  * Starts argv[0], found in PATH, with fd as its descriptor 3 and /dev/null as its
  * standard streams. errors, unless NULL, gets the reading end of its stderr, which
- * does not block. 0 or -errno.
+ * does not block. wanted, unless NULL, is called with fd in the new process, to wait until
+ * the program is needed; false ends the process instead. 0 or -errno.
  */
-int helper_start(struct helpers *helpers, const char *const argv[], int fd, int *errors);
+int helper_start(struct helpers *helpers, const char *const argv[], int fd, int *errors,
+	bool (*wanted)(int fd));
 
 /*
  * The same for a process that outlives this machine, as others use it too: nobody's

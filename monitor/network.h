@@ -32,6 +32,12 @@ void networks_destroy(struct networks *networks);
 struct net_link *passt_start(const struct vm_config *config, struct vm_net *net,
 	struct helpers *helpers, int *errors, const char **why);
 
+/*
+ * passt_wait.c: waits in passt's process, before it is passt, until the guest sends at fd what
+ * passt is needed for. False: the machine has ended.
+ */
+bool passt_wanted(int fd);
+
 /* tap.c: a tap device of that name, as above. */
 struct net_link *tap_open(const char *name, const char **why);
 

@@ -133,8 +133,9 @@ static void add_ports(struct args *a, const struct vm_config *config)
 		add(a, "-u", "none");
 }
 
-static int run(const struct vm_config *config, bool four, bool six, struct helpers *helpers, int fd,
-	int *errors)
+/* At once where it is said to be used, else when the guest first uses it. */
+static int run(const struct vm_config *config, bool four, bool six, bool at_once,
+	struct helpers *helpers, int fd, int *errors)
 {
 	struct args a = {.arg = {"passt", "--foreground", "--quiet", "--stderr", "--fd", "3",
 				 "--mtu", "65520", "--no-map-gw"},
@@ -154,7 +155,7 @@ static int run(const struct vm_config *config, bool four, bool six, struct helpe
 	if (!four || !six)
 		add(&a, four ? "--ipv4-only" : "--ipv6-only", NULL);
 	add_ports(&a, config);
-	return helper_start(helpers, a.arg, fd, errors);
+	return helper_start(helpers, a.arg, fd, errors, at_once ? NULL : passt_wanted);
 }
 
 static void describe(struct agent_net *guest, bool four, bool six)
@@ -244,7 +245,7 @@ static struct net_link *start(const struct vm_config *config, struct vm_net *net
 	fcntl(fd[0], F_SETFL, O_NONBLOCK);
 	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 	setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	r = run(config, four, six, helpers, fd[1], errors);
+	r = run(config, four, six, net->asked || config->publishes, helpers, fd[1], errors);
 	close(fd[1]);
 	if (r < 0)
 		*why = strerror(-r);

@@ -118,6 +118,19 @@ passt_of() {
 	done | grep .
 }
 
+# passt starts when the guest first uses a network that nobody asked for by name.
+"$LUCID" run -- sh -c 'sleep 2; echo quiet; read x; ping -c 1 -W 5 10.9.0.1; read x' \
+	<"$TMP/stop" >"$TMP/out" 2>"$TMP/err" &
+vm=$!
+exec 8>"$TMP/stop"
+soon grep -q quiet "$TMP/out"
+check 'no passt for a guest that needs no network' eval '! passt_of $vm'
+echo >&8
+check 'passt for one that does' eval 'soon passt_of $vm >/dev/null'
+check 'and its answer' soon grep -q '1 packets received' "$TMP/out"
+echo >&8
+wait $vm
+
 # passt that dies: the guest sees it, the machine lives.
 "$LUCID" run --net user -- sh -c 'cat /sys/class/net/eth0/carrier; read x
 	while [ "$(cat /sys/class/net/eth0/carrier)" = 1 ]; do sleep 0.1; done; echo down' \
