@@ -80,6 +80,7 @@
 #define CRASH_HYPERCALL 7 /* hypercall with impossible arguments */
 
 #define STUB_XSAVE_SIZE 0x3000
+#define STUB_CPU_WORDS 16 /* CPUs of a host beyond 1024 are left alone */
 #define STUB_RANGES 8
 #define STUB_RUNS 64
 
@@ -117,6 +118,7 @@ struct stub_private {
 	/* What the exit to the guest pops when the kernel's memory is out of reach. */
 	unsigned long exit_rax, exit_rcx, exit_rdx;
 	unsigned long exit_rip, exit_cs, exit_rflags, exit_rsp, exit_ss;
+	unsigned int place; /* as shared.place: where this space may run */
 	/* The spaces' seccomp program, installed by each at its birth. */
 	unsigned short filter_len;
 	unsigned short filter_pad[3];
@@ -152,6 +154,15 @@ struct stub_shared {
 	struct stub_slot slot[STUB_SLOTS];
 	unsigned long deadline; /* TSC value at which the timer fires, 0: not armed */
 	unsigned long start_sp; /* stack for RESUME_START */
+	/* The CPU of the host that the vCPU keeps to, stub/place.c. */
+	unsigned int place; /* its number + 1; 0: any that is allowed */
+	unsigned int place_loose; /* ms that it has had none for, the last time */
+	unsigned long place_until; /* TSC value up to which that holds */
+	unsigned long place_since,
+		place_late; /* last review; TSC ticks that the timer was late since */
+	unsigned long due; /* deadline of the last timer that was set, 0: reviewed */
+	unsigned int allowed_count; /* 0: places are of no use */
+	unsigned long allowed[STUB_CPU_WORDS]; /* CPUs that the machine may use */
 	struct {
 		unsigned int reason, signal;
 		unsigned long rip, addr, detail;

@@ -69,12 +69,21 @@ static int allow_kicks(scmp_filter_ctx ctx)
 	return 0;
 }
 
-static int allow_space(scmp_filter_ctx ctx, bool kicks)
+/* Where the space itself may run, no other process. */
+static int allow_places(scmp_filter_ctx ctx)
+{
+	RULE(ctx, sched_setaffinity, SCMP_A0(SCMP_CMP_EQ, 0));
+	return 0;
+}
+
+static int allow_space(scmp_filter_ctx ctx, bool kicks, bool places)
 {
 	int err = allow_mappings(ctx);
 
 	if (!err && kicks)
 		err = allow_kicks(ctx);
+	if (!err && places)
+		err = allow_places(ctx);
 	if (err)
 		return err;
 	RULE(ctx, futex, SCMP_A1(SCMP_CMP_EQ, FUTEX_WAIT));
@@ -156,14 +165,14 @@ static int allow_own(scmp_filter_ctx ctx)
 	return 0;
 }
 
-int filter_space(struct sock_filter *program, size_t max, bool kicks)
+int filter_space(struct sock_filter *program, size_t max, bool kicks, bool places)
 {
 	scmp_filter_ctx ctx = new_list();
 	int ret;
 
 	if (!ctx)
 		return -ENOMEM;
-	ret = allow_space(ctx, kicks);
+	ret = allow_space(ctx, kicks, places);
 	if (!ret && kicks)
 		ret = allow_own(ctx);
 	if (!ret)
@@ -172,14 +181,14 @@ int filter_space(struct sock_filter *program, size_t max, bool kicks)
 	return ret;
 }
 
-int filter_zygote(bool kicks)
+int filter_zygote(bool kicks, bool places)
 {
 	scmp_filter_ctx ctx = new_list();
 	int ret;
 
 	if (!ctx)
 		return -ENOMEM;
-	ret = allow_space(ctx, kicks);
+	ret = allow_space(ctx, kicks, places);
 	if (!ret)
 		ret = allow_zygote(ctx, kicks);
 	if (!ret)

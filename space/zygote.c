@@ -161,6 +161,23 @@ static void set_keys(const struct space_config *config, struct stub_private *pri
 	set_key(STUB_PRIVATE_ADDR, STUB_PRIVATE_SIZE, rw, key_stub);
 }
 
+/* Between which CPUs its spaces may choose. With one, or more than a mask holds: none. */
+static void find_cpus(struct stub_shared *shared)
+{
+	cpu_set_t cpus;
+
+	_Static_assert(sizeof(cpus) == sizeof(shared->allowed), "one mask");
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || CPU_COUNT(&cpus) < 2)
+		return;
+	memcpy(shared->allowed, &cpus, sizeof(cpus));
+	shared->allowed_count = (unsigned)CPU_COUNT(&cpus);
+}
+
+static bool places(void)
+{
+	return ((const struct stub_shared *)STUB_SHARED_ADDR)->allowed_count != 0;
+}
+
 static void fill_private(
 	const struct space_config *config, struct stub_private *private, pid_t monitor)
 {
@@ -173,7 +190,7 @@ static void fill_private(
 	private->exit_ss = LUCID_USER_SS;
 	private->xsavec = __get_cpuid_count(13, 1, &eax, &ebx, &ecx, &edx) && (eax & bit_XSAVEC);
 	length = filter_space((struct sock_filter *)private->filter,
-		sizeof(private->filter) / sizeof(struct sock_filter), config->kick);
+		sizeof(private->filter) / sizeof(struct sock_filter), config->kick, places());
 	if (length < 0) {
 		errno = -length;
 		give_up("seccomp list");
@@ -296,6 +313,7 @@ _Noreturn void zygote_main(const struct space_config *config, int order)
 		give_up("CPU affinity");
 	map_stub();
 	map_windows(config);
+	find_cpus((struct stub_shared *)STUB_SHARED_ADDR);
 	set_descriptors(config, order);
 	fill_private(config, private, monitor);
 	if (features & LUCID_FEATURE_CPUID)
@@ -304,7 +322,7 @@ _Noreturn void zygote_main(const struct space_config *config, int order)
 	if (features & LUCID_FEATURE_PKU)
 		set_keys(config, private);
 	forget_libc();
-	err = filter_zygote(config->kick);
+	err = filter_zygote(config->kick, places());
 	if (err) {
 		errno = -err;
 		give_up("seccomp");

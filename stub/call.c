@@ -78,13 +78,14 @@ void hypercall_set_timer(uint64_t delta)
 	if (!delta) {
 		if (shared->deadline)
 			set_timerfd(0);
-		shared->deadline = 0;
+		shared->deadline = shared->due = 0;
 		return;
 	}
 	/* Ten years stand for ever. */
 	if (delta > 315360000ULL * NSEC_PER_SEC)
 		delta = 315360000ULL * NSEC_PER_SEC;
 	shared->deadline = __builtin_ia32_rdtsc() + mul_div(delta, info->tsc_khz, 1000000);
+	shared->due = shared->deadline;
 	set_timerfd(delta);
 }
 

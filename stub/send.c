@@ -74,33 +74,3 @@ long hypercall_sync(uint64_t vcpus)
 			kick(id);
 	return sys3(__NR_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) ? LUCID_E_NOSYS : 0;
 }
-
-/* The second of the numbers in schedstat: ns in a run queue. 0: cannot be read. */
-static uint64_t run_delay(void)
-{
-	char text[64];
-	long n = sys4(__NR_pread64, STUB_FD_SCHEDSTAT, (long)text, sizeof(text), 0), i = 0;
-	uint64_t ns = 0;
-
-	while (i < n && text[i] != ' ')
-		i++;
-	for (i++; i < n && text[i] >= '0' && text[i] <= '9'; i++)
-		ns = ns * 10 + (uint64_t)(text[i] - '0');
-	return ns;
-}
-
-/*
- * LUCID_HC_STEAL: each space adds what the host made it wait since it last looked. What
- * spaces waited that do not run now is added when they do.
- */
-uint64_t hypercall_steal(void);
-uint64_t hypercall_steal(void)
-{
-	uint64_t now = run_delay();
-
-	if (now > priv->delayed) {
-		vcpu->steal += now - priv->delayed;
-		priv->delayed = now;
-	}
-	return vcpu->steal;
-}

@@ -75,6 +75,13 @@ static inline bool pause_wanted(void)
 /* Moves the current ASID to a clean spare space, this one is cleaned beside it. */
 bool switch_retire(void);
 
+/* place.c */
+
+/* The space has been given the baton: it goes where the vCPU is. */
+void place_take(void);
+/* The space has done something without the baton since that TSC value: no time stolen. */
+void place_left(uint64_t since);
+
 /* call.c */
 
 /* Adds a TSC deadline's event to what is pending, if it has passed; else tells ns until then. */

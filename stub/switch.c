@@ -34,6 +34,7 @@ static _Noreturn void take_baton(struct stub_slot *me)
 	/* Kicks for the vCPU are ours from here on; the way out looks for earlier ones. */
 	if (info->vcpus > 1)
 		sys3(__NR_fcntl, STUB_FD_KICK + (int)vcpu->id, F_SETOWN, (long)priv->pid);
+	place_take();
 	flush_catch_up();
 	if (me->flush)
 		flush_user_all();
@@ -50,6 +51,7 @@ static _Noreturn void take_baton(struct stub_slot *me)
 _Noreturn void space_wait(void)
 {
 	struct stub_slot *me = &shared->slot[priv->slot];
+	uint64_t begin;
 
 	for (;;) {
 		unsigned word = load_acquire(&me->word);
@@ -57,7 +59,9 @@ _Noreturn void space_wait(void)
 		if (word == SLOT_RUN)
 			take_baton(me);
 		if (word == SLOT_CLEAN) {
+			begin = __builtin_ia32_rdtsc();
 			flush_user_all();
+			place_left(begin);
 			/* The monitor's and our own view: now a spare. */
 			store_release(&me->word, SLOT_IDLE);
 			continue;
@@ -71,6 +75,7 @@ _Noreturn void space_pass(unsigned slot, unsigned leave_as);
 _Noreturn void space_pass(unsigned slot, unsigned leave_as)
 {
 	struct stub_slot *me = &shared->slot[priv->slot], *to = &shared->slot[slot];
+	uint64_t begin;
 
 	if (slot == STUB_SLOTS) {
 		store_release(&me->word, leave_as);
@@ -79,7 +84,9 @@ _Noreturn void space_pass(unsigned slot, unsigned leave_as)
 	store_release(&me->word, leave_as);
 	store_release(&shared->current, slot);
 	store_release(&to->word, SLOT_RUN);
+	begin = __builtin_ia32_rdtsc();
 	sys_futex_wake(&to->word);
+	place_left(begin);
 	space_wait();
 }
 

@@ -26,7 +26,7 @@ static struct sock_fprog prog = {.filter = program};
 
 static int set_up(void **state)
 {
-	int length = filter_space(program, 400, true);
+	int length = filter_space(program, 400, true, true);
 
 	(void)state;
 	assert_true(length > 0);
@@ -122,6 +122,8 @@ static void test_sleep_and_signal(void **state)
 	KILLED(SYS_timerfd_settime, STUB_FD_TIMER, 0, 0, 4096, 0, 0);
 	ALLOWED(SYS_pread64, STUB_FD_SCHEDSTAT, 0, 64, 0, 0, 0);
 	KILLED(SYS_pread64, STUB_FD_RAM, 0, 64, 0, 0, 0);
+	ALLOWED(SYS_sched_setaffinity, 0, 128, 0, 0, 0, 0);
+	KILLED(SYS_sched_setaffinity, getppid(), 128, 0, 0, 0, 0);
 	KILLED(SYS_kill, getppid(), 0, 0, 0, 0, 0);
 	KILLED(SYS_tgkill, 1, 1, SIGKILL, 0, 0, 0);
 }
@@ -152,14 +154,15 @@ static void test_kicks(void **state)
 	KILLED(SYS_fcntl, STUB_FD_RAM, F_SETOWN, OWN_PID, 0, 0, 0);
 }
 
-/* A machine with one vCPU has nobody to kick. */
+/* A machine with one vCPU has nobody to kick, and one that is pinned no place to choose. */
 static void test_no_kicks(void **state)
 {
-	int length = filter_space(program, 400, false);
+	int length = filter_space(program, 400, false, false);
 
 	(void)state;
 	assert_true(length > 0);
 	prog.len = (unsigned short)length;
+	KILLED(SYS_sched_setaffinity, 0, 128, 0, 0, 0, 0);
 	KILLED(SYS_write, STUB_FD_KICK, 0, 1, 0, 0, 0);
 	KILLED(SYS_fcntl, STUB_FD_KICK, F_SETOWN, OWN_PID, 0, 0, 0);
 	KILLED(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0, 0, 0, 0);
@@ -170,7 +173,7 @@ static void test_everything_else(void **state)
 {
 	static const long known[] = {SYS_mmap, SYS_munmap, SYS_mprotect, SYS_pkey_mprotect,
 		SYS_futex, SYS_write, SYS_read, SYS_fcntl, SYS_membarrier, SYS_pread64,
-		SYS_timerfd_settime, SYS_rt_sigreturn, SYS_restart_syscall,
+		SYS_sched_setaffinity, SYS_timerfd_settime, SYS_rt_sigreturn, SYS_restart_syscall,
 		336 /* no call: the kernel itself answers before any list */, SYS_exit_group};
 	long nr;
 	unsigned i;
