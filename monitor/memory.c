@@ -18,7 +18,6 @@
 
 #define MIB (1ULL << 20)
 #define STEP_MIN (128 * MIB)
-#define CUSHION (4 * MIB)
 /* A guest that has grown is looked at this often. */
 #define LOOK_SECONDS 2
 /* It shrinks when it has had more than it needs for so many looks. */
@@ -83,21 +82,12 @@ static void set_timer(struct memory *m)
 	timerfd_settime(m->timer, 0, &t, NULL);
 }
 
-/*
- * A machine that can grow keeps a little in its balloon: what it takes back when it runs out is
- * what lets it take in more.
- */
-static uint64_t cushion(const struct memory *m)
-{
-	return m->mem ? CUSHION : 0;
-}
-
 /* Tells the devices what the wish and the squeeze come to. */
 static void apply(struct memory *m)
 {
 	uint64_t size = m->wish - m->squeezed;
 	uint64_t above = m->wish > m->config.boot ? m->wish - m->config.boot : 0;
-	uint64_t have = m->config.boot + above, give = have - size + cushion(m);
+	uint64_t have = m->config.boot + above, give = have - size;
 
 	if (m->mem && mem_target(m->mem) != above)
 		mem_set(m->mem, above);
@@ -127,10 +117,7 @@ uint64_t memory_now(const struct memory *m)
 {
 	uint64_t have = m->config.boot + (m->mem ? mem_plugged(m->mem) : 0);
 
-	uint64_t given = balloon_actual(m->balloon);
-
-	given -= min_of(given, cushion(m));
-	return have - min_of(given, have);
+	return have - min_of(balloon_actual(m->balloon), have);
 }
 
 uint64_t memory_max(const struct memory *m)
@@ -288,9 +275,6 @@ struct memory *memory_create(struct bus *bus, const struct memory_config *config
 		.wish = config->boot,
 		.timer = -1,
 		.pressure = -1};
-	if (region_size(config))
-		log_warn("a machine that grows is an experiment: one that needs memory faster than "
-			 "it grows may hang, or kill what needs it");
 	if (create_devices(m, bus) == 0 && (!config->host_pressure || watch_host(m) == 0)) {
 		apply(m);
 		return m;

@@ -40,10 +40,10 @@
 
 /* The kernel command line that every guest gets; --append comes after it. */
 /*
- * Of one that can grow: what comes later can go again, as far as the kernel can spare it, and an
- * allocation is not refused for being larger than what is there yet.
+ * Of one that can grow: an allocation is not refused for being larger than what is there yet, and
+ * there is always enough memory to take more in.
  */
-#define CMDLINE_GROWS " memory_hotplug.online_policy=auto-movable sysctl.vm.overcommit_memory=1"
+#define CMDLINE_GROWS " sysctl.vm.overcommit_memory=1 sysctl.vm.min_free_kbytes=8192"
 /*
  * An idle machine sleeps: compaction when it is needed, not twice a second before that, and
  * statistics of memory every ten seconds.

@@ -56,22 +56,32 @@ run "$LUCID" memory m much
 check 'no size' err_has 'much: not a size; '
 run "$LUCID" kill m
 
-# By order alone: growth by need is an experiment still.
 start --memory 128M..1G -- sleep 1000
 check 'a machine that can grow' both 0 m
 check 'begins small' is memory_bytes 128
+in_guest dd if=/dev/zero of=/dev/null bs=600M count=1
+check 'has what it needs' status_is 0
+check 'has grown for it' [ "$(figure memory_bytes)" -gt 600 ]
+check 'gives the memory back' soon below memory_host_bytes 120
+in_guest sh -c 'for i in 1 2 3; do dd if=/dev/zero of=/dev/null bs=250M count=1 2>/dev/null & done; wait; echo all'
+check 'for several at a time' both 0 all
+# Blocks with memory in them that the kernel cannot move stay.
+check 'shrinks when it is idle' eval 'soon below memory_bytes 134 || soon below memory_bytes 134 ||
+	soon below memory_bytes 134'
 run "$LUCID" memory m 512M
 check 'grows by order' both 0 ''
 in_guest awk '/MemTotal/ { print ($2 > 480000) }' /proc/meminfo
 check 'as the guest sees' out_is 1
 run "$LUCID" memory m 100M
 check 'shrinks by order, below where it began' both 0 ''
+in_guest dd if=/dev/zero of=/dev/null bs=300M count=1
+check 'and still grows by need' status_is 0
 run "$LUCID" kill m
 
 # A database in the middle of all that.
 truncate -s 400M "$TMP/disk"
 mkfs.ext4 -q "$TMP/disk"
-start --memory 1G --rootfs "$DEBIAN" --disk "$TMP/disk" -- sh -ec '
+start --memory 192M..1G --rootfs "$DEBIAN" --disk "$TMP/disk" -- sh -ec '
 	mount /dev/vdb /mnt
 	sqlite3 /mnt/db "create table t (i integer primary key, x blob);"
 	for i in 1 2 3 4 5 6 7 8; do

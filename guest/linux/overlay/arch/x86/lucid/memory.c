@@ -13,11 +13,8 @@
 
 #define PERIOD_CALM (HZ / 10)
 #define PERIOD_CLOSE (HZ / 50)
-#define OOM_WAIT_MS 2000
-/* For the page structures of what is added: 2 MiB for each 128 MiB. */
-#define RESERVE_ORDER 9
-
-static struct page *reserve;
+/* A host that is busy may need seconds for what takes milliseconds otherwise. */
+#define OOM_WAIT_MS 10000
 
 /* How many bytes more are on their way. */
 static long tell(bool urgent)
@@ -34,8 +31,6 @@ static void look(struct work_struct *work)
 
 	if (available < (long)(total / 4))
 		tell(false);
-	else if (!reserve && !close)
-		reserve = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, RESERVE_ORDER);
 	/* Deferrable: an idle CPU does not run out of memory. */
 	queue_delayed_work(system_wq, to_delayed_work(work), close ? PERIOD_CLOSE : PERIOD_CALM);
 }
@@ -46,11 +41,8 @@ static DECLARE_DEFERRABLE_WORK(look_work, look);
 static int on_oom(struct notifier_block *block, unsigned long unused, void *freed)
 {
 	unsigned long before = totalram_pages();
-	struct page *spare = xchg(&reserve, NULL);
 	int ms;
 
-	if (spare)
-		__free_pages(spare, RESERVE_ORDER);
 	if (tell(true) <= 0)
 		return NOTIFY_OK;
 	for (ms = 0; ms < OOM_WAIT_MS && totalram_pages() <= before; ms += 5)
