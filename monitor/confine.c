@@ -3,11 +3,10 @@
  * The monitor's own seccomp list: taken once the machine is set up, so that a bug
  * in a device gives the guest little to work with.
  */
-#include <errno.h>
 #include <seccomp.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "base/allow.h"
 #include "monitor/machine.h"
 
 static const int allowed[] = {
@@ -74,27 +73,26 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),
 };
 
+/* Where the guest may connect to sockets of the host, and to such of one kind alone. */
+static int allow_outward(scmp_filter_ctx list)
+{
+	int err = seccomp_rule_add(
+		list, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+
+	return err ? err : seccomp_rule_add(list, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
+}
+
 int monitor_confine(const struct machine *m)
 {
-	scmp_filter_ctx ctx;
-	unsigned i;
-	int err = 0;
+	scmp_filter_ctx list;
+	int err = allow_list(&list, allowed, sizeof(allowed) / sizeof(allowed[0]));
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
-	ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	if (!ctx)
-		return -ENOMEM;
-	for (i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && !err; i++)
-		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
-	/* Where the guest may connect to sockets of the host, and to such of one kind alone. */
-	if (!err && m->config->vsock_outward)
-		err = seccomp_rule_add(
-			ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-	if (!err && m->config->vsock_outward)
-		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
+	if (err)
+		return err;
+	if (m->config->vsock_outward)
+		err = allow_outward(list);
 	if (!err)
-		err = seccomp_load(ctx);
-	seccomp_release(ctx);
+		return allow_only(list);
+	seccomp_release(list);
 	return err;
 }

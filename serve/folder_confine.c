@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
-#include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/allow.h"
 #include "serve/folder.h"
 
 #define ACCESS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
@@ -112,22 +112,17 @@ static int take_filter(void)
 		SCMP_SYS(write),
 		SCMP_SYS(exit_group),
 	};
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int err = ctx ? 0 : -ENOMEM;
+	scmp_filter_ctx list;
+	int err = allow_list(&list, allowed, sizeof(allowed) / sizeof(allowed[0]));
 
-	for (unsigned i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && !err; i++)
-		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
-	if (!err)
-		err = seccomp_load(ctx);
-	if (ctx)
-		seccomp_release(ctx);
-	return err;
+	return err ? err : allow_only(list);
 }
 
 int folder_confine(int root, bool read_only)
 {
 	int err = drop_capabilities();
 
+	/* Landlock needs it, too. */
 	if (!err && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		err = -errno;
 	if (!err)

@@ -3,7 +3,6 @@
 #include "serve/switch.h"
 
 #include <errno.h>
-#include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/allow.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "serve/lock.h"
@@ -189,16 +189,10 @@ static int confine(void)
 		SCMP_SYS(write),
 		SCMP_SYS(exit_group),
 	};
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int err = ctx ? 0 : -ENOMEM;
+	scmp_filter_ctx list;
+	int err = allow_list(&list, allowed, sizeof(allowed) / sizeof(allowed[0]));
 
-	for (unsigned i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && !err; i++)
-		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
-	if (!err)
-		err = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : seccomp_load(ctx);
-	if (ctx)
-		seccomp_release(ctx);
-	return err;
+	return err ? err : allow_only(list);
 }
 
 int switch_serve(int listener, const char *path)

@@ -91,6 +91,25 @@ stub_signal_entered:
 	call	stub_signal
 	ud2
 
+/* rsp = orig of a frame: the registers that are below it, as they are; rsp = the frame. */
+.macro PUSH_GENERAL
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	push	%rax
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+.endm
+
 /*
  * LUCID_HC_USER_SYSCALL: a program comes here by itself where its kernel has patched a
  * system call. rax = number, rcx = where to return, r11 = rdx; with protection keys
@@ -114,22 +133,8 @@ stub_syscall_entered:
 	pushq	$LUCID_USER_CS
 	push	%rcx
 	push	%rax
-	push	%rdi
-	push	%rsi
-	push	%rdx
-	push	%rcx
-	push	%rax
-	push	%r8
-	push	%r9
-	push	%r10
-	mov	(LUCID_FRAME_RFLAGS - LUCID_FRAME_R10)(%rsp), %r11
-	push	%r11
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	mov	(LUCID_FRAME_RFLAGS - LUCID_FRAME_ORIG)(%rsp), %r11
+	PUSH_GENERAL
 	test	$FLAGS_NOT_KERNEL, %r11d
 	jnz	2f
 1:	rdgsbase %rax
@@ -422,21 +427,7 @@ stub_tail_end:
 	pushq	$LUCID_KERNEL_CS
 	push	%rcx
 	pushq	$-1
-	push	%rdi
-	push	%rsi
-	push	%rdx
-	push	%rcx
-	push	%rax
-	push	%r8
-	push	%r9
-	push	%r10
-	push	%r11
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	PUSH_GENERAL
 	mov	%rsp, %rdi
 	xor	%esi, %esi
 	mov	$LUCID_VEC_EVENT, %edx

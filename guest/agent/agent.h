@@ -10,15 +10,17 @@
 
 #include "abi/agent.h"
 
-/* A failure to be told to the host: exit status and one line. */
+/* A failure to be told to the host, as AGENT_ERROR brings it: exit status and one line. */
 struct failure {
-	uint32_t status;
+	struct agent_error error;
 	char text[400];
 };
 
 /* Fills in a failure; returns -1, so that a caller can return its result. */
 int failure_set(struct failure *f, uint32_t status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* How much of it is the body of AGENT_ERROR. */
+size_t failure_size(const struct failure *f);
 
 /* ---- port.c: the virtio-console ports --------------------------------------- */
 

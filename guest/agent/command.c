@@ -101,7 +101,7 @@ struct child {
 __attribute__((format(printf, 3, 4))) static _Noreturn void child_fail(
 	const struct child *child, uint32_t status, const char *fmt, ...)
 {
-	struct failure f = {.status = status};
+	struct failure f = {.error.status = status};
 	va_list ap;
 
 	va_start(ap, fmt);

@@ -72,18 +72,6 @@ static void send_message(struct exec *e, uint32_t type, const void *body, size_t
 	send_all(e, body, len);
 }
 
-static void send_failure(struct exec *e, const struct failure *f)
-{
-	struct {
-		struct agent_error error;
-		char text[sizeof(f->text)];
-	} body = {.error.status = f->status};
-	size_t n = strnlen(f->text, sizeof(f->text));
-
-	memcpy(body.text, f->text, n);
-	send_message(e, AGENT_ERROR, &body, sizeof(body.error) + n);
-}
-
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
@@ -250,7 +238,7 @@ static bool start(struct exec *e)
 	else if (command_parse(&c, &e->message, &f) == 0)
 		e->pid = command_spawn(&c, &e->s, &f);
 	if (e->pid <= 0) {
-		send_failure(e, &f);
+		send_message(e, AGENT_ERROR, &f, failure_size(&f));
 		return false;
 	}
 	message_clear(&e->message);

@@ -14,11 +14,16 @@ int failure_set(struct failure *f, uint32_t status, const char *fmt, ...)
 {
 	va_list ap;
 
-	f->status = status;
+	f->error.status = status;
 	va_start(ap, fmt);
 	vsnprintf(f->text, sizeof(f->text), fmt, ap);
 	va_end(ap);
 	return -1;
+}
+
+size_t failure_size(const struct failure *f)
+{
+	return offsetof(struct failure, text) + strnlen(f->text, sizeof(f->text));
 }
 
 int message_send(int fd, uint32_t type, const void *body, size_t length)
@@ -53,14 +58,7 @@ int message_send(int fd, uint32_t type, const void *body, size_t length)
 
 int message_send_failure(int fd, const struct failure *f)
 {
-	struct {
-		struct agent_error error;
-		char text[sizeof(f->text)];
-	} body = {.error.status = f->status};
-	size_t n = strnlen(f->text, sizeof(f->text));
-
-	memcpy(body.text, f->text, n);
-	return message_send(fd, AGENT_ERROR, &body, sizeof(body.error) + n);
+	return message_send(fd, AGENT_ERROR, f, failure_size(f));
 }
 
 /* Reads up to the byte of the message with this number. 1: they are there. */

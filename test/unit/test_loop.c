@@ -232,17 +232,19 @@ static void work_survives_a_stop(void **state)
 	assert_int_equal(calls_b, 1);
 }
 
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(stops_with_the_value, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_sources, setup, teardown),
-		cmocka_unit_test_setup_teardown(removed_sources_are_not_called, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_new_source_gets_no_old_events, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_paused_source_is_silent, setup, teardown),
-		cmocka_unit_test_setup_teardown(work_and_sources_take_turns, setup, teardown),
-		cmocka_unit_test_setup_teardown(cancelled_work_is_not_done, setup, teardown),
-		cmocka_unit_test_setup_teardown(work_survives_a_stop, setup, teardown),
+		TEST(stops_with_the_value),
+		TEST(bad_sources),
+		TEST(removed_sources_are_not_called),
+		TEST(a_new_source_gets_no_old_events),
+		TEST(a_paused_source_is_silent),
+		TEST(work_and_sources_take_turns),
+		TEST(cancelled_work_is_not_done),
+		TEST(work_survives_a_stop),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -236,16 +236,18 @@ static void others_are_kept_out(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
-		cmocka_unit_test_setup_teardown(claims, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(ghosts, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(whole_or_not, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(races, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(no_burials_of_the_living, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(others_are_kept_out, set_up, tear_down),
+		TEST(claims),
+		TEST(ghosts),
+		TEST(whole_or_not),
+		TEST(races),
+		TEST(no_burials_of_the_living),
+		TEST(others_are_kept_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

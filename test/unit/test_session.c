@@ -372,7 +372,7 @@ static void guest_miscounts(int fd[PORT_COUNT])
 
 static void guest_error(int fd[PORT_COUNT])
 {
-	struct failure f = {126, "no \033way"};
+	struct failure f = {{126}, "no \033way"};
 
 	rig_hello(fd, AGENT_VERSION);
 	message_send_failure(fd[PORT_CONTROL], &f);

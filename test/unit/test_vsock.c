@@ -120,6 +120,16 @@ static void send_packet(struct virtio_vsock_hdr h, const void *data, uint32_t le
 	send_raw(packet, HEADER + len);
 }
 
+/* The guest has that much room, and has used up that much. */
+static void say_credit(uint32_t host_port, uint32_t room, uint32_t used_up)
+{
+	struct virtio_vsock_hdr h = header(host_port, PORT, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+
+	h.buf_alloc = room;
+	h.fwd_cnt = used_up;
+	send_packet(h, NULL, 0);
+}
+
 static void say(uint32_t host_port, uint32_t guest_port, unsigned op)
 {
 	send_packet(header(host_port, guest_port, op), NULL, 0);
@@ -157,23 +167,36 @@ static struct virtio_vsock_hdr expect(unsigned op)
 	return h;
 }
 
+/* A socket for the device, and its peer for the test. */
+static int make_socket(int *peer)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	*peer = pair[1];
+	return pair[0];
+}
+
+/* Asks the guest for a connection; what vsock_connect() says. */
+static int ask_guest(int *peer)
+{
+	return vsock_connect(vs, make_socket(peer), PORT);
+}
+
 /* Connects from the host; the host's port. */
 static uint32_t connect_in(int *peer)
 {
 	struct virtio_vsock_hdr h;
 	char line[32] = "";
 	unsigned port;
-	int pair[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-	assert_int_equal(vsock_connect(vs, pair[0], PORT), 0);
+	assert_int_equal(ask_guest(peer), 0);
 	h = expect(VIRTIO_VSOCK_OP_REQUEST);
 	assert_int_equal(h.dst_port, PORT);
 	say(h.src_port, PORT, VIRTIO_VSOCK_OP_RESPONSE);
-	assert_true(read(pair[1], line, sizeof(line) - 1) > 0);
+	assert_true(read(*peer, line, sizeof(line) - 1) > 0);
 	assert_int_equal(sscanf(line, "OK %u\n", &port), 1);
 	assert_int_equal(port, h.src_port);
-	*peer = pair[1];
 	return port;
 }
 
@@ -234,40 +257,37 @@ static void half_closes(void **state)
 static void the_guest_refuses(void **state)
 {
 	struct virtio_vsock_hdr h;
-	int pair[2];
+	int peer;
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-	assert_int_equal(vsock_connect(vs, pair[0], PORT), 0);
+	assert_int_equal(ask_guest(&peer), 0);
 	h = expect(VIRTIO_VSOCK_OP_REQUEST);
 	say(h.src_port, PORT, VIRTIO_VSOCK_OP_RST);
-	assert_true(is_closed(pair[1]));
-	close(pair[1]);
+	assert_true(is_closed(peer));
+	close(peer);
 	/* Whoever gives up before the answer takes the connection along. */
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-	assert_int_equal(vsock_connect(vs, pair[0], PORT), 0);
+	assert_int_equal(ask_guest(&peer), 0);
 	expect(VIRTIO_VSOCK_OP_REQUEST);
-	close(pair[1]);
+	close(peer);
 	expect(VIRTIO_VSOCK_OP_RST);
 }
 
 static void the_guest_connects(void **state)
 {
 	char data[8];
-	int pair[2];
+	int peer;
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-	outward = pair[0];
+	outward = make_socket(&peer);
 	say(7, 5000, VIRTIO_VSOCK_OP_REQUEST);
 	expect(VIRTIO_VSOCK_OP_RESPONSE);
 	send_packet(header(7, 5000, VIRTIO_VSOCK_OP_RW), "hi", 2);
-	assert_int_equal(read(pair[1], data, sizeof(data)), 2);
+	assert_int_equal(read(peer, data, sizeof(data)), 2);
 	/* A second request for the same pair of ports ends it. */
 	say(7, 5000, VIRTIO_VSOCK_OP_REQUEST);
 	expect(VIRTIO_VSOCK_OP_RST);
-	assert_true(is_closed(pair[1]));
-	close(pair[1]);
+	assert_true(is_closed(peer));
+	close(peer);
 	say(8, 5000, VIRTIO_VSOCK_OP_REQUEST);
 	expect(VIRTIO_VSOCK_OP_RST);
 }
@@ -281,25 +301,17 @@ static void credit_of_the_guest(void **state)
 	uint32_t port = connect_in(&fd), got = 0;
 
 	(void)state;
-	h = header(port, PORT, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-	h.buf_alloc = 1000;
-	send_packet(h, NULL, 0);
+	say_credit(port, 1000, 0);
 	assert_int_equal(write(fd, data, 3000), 3000);
 	while (next_packet(&h, NULL))
 		got += h.len;
 	assert_int_equal(got, 1000);
-	h = header(port, PORT, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-	h.buf_alloc = 1000;
-	h.fwd_cnt = 600;
-	send_packet(h, NULL, 0);
+	say_credit(port, 1000, 600);
 	while (next_packet(&h, NULL))
 		got += h.len;
 	assert_int_equal(got, 1600);
 	/* A lie: more used up than was sent. Nothing more is sent. */
-	h = header(port, PORT, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-	h.buf_alloc = 1000;
-	h.fwd_cnt = 100000;
-	send_packet(h, NULL, 0);
+	say_credit(port, 1000, 100000);
 	while (next_packet(&h, NULL))
 		got += h.len;
 	assert_int_equal(got, 1600);
@@ -402,12 +414,11 @@ static void no_buffers(void **state)
 {
 	struct virtio_vsock_hdr h;
 	unsigned resets = 0, taken = 0;
-	int pair[2];
+	int peer;
 	uint32_t id, len;
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-	assert_int_equal(vsock_connect(vs, pair[0], PORT), 0);
+	assert_int_equal(ask_guest(&peer), 0);
 	for (unsigned round = 0; round < 2; round++) {
 		for (unsigned i = 0; i < SIZE; i++) {
 			h = header(i, 9, VIRTIO_VSOCK_OP_RW);
@@ -426,7 +437,7 @@ static void no_buffers(void **state)
 	for (int i = 0; i < 200 && next_packet(&h, NULL); i++)
 		resets += h.op == VIRTIO_VSOCK_OP_RST;
 	assert_int_equal(resets, 128);
-	close(pair[1]);
+	close(peer);
 }
 
 static void too_many(void **state)
@@ -437,11 +448,8 @@ static void too_many(void **state)
 	(void)state;
 	for (int i = 0; i < 300; i++) {
 		struct virtio_vsock_hdr h;
-		int pair[2];
 
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-		peer[i] = pair[1];
-		made += vsock_connect(vs, pair[0], PORT) == 0;
+		made += ask_guest(&peer[i]) == 0;
 		while (next_packet(&h, NULL))
 			;
 	}
@@ -456,20 +464,18 @@ static void too_many(void **state)
 
 static void a_tiny_buffer(void **state)
 {
-	int pair[2];
+	int peer;
 
 	(void)state;
 	ring_desc(&rig, rx.desc, 0, rx_buffer[0], HEADER, VRING_DESC_F_WRITE, 0);
 	ring_offer(&rx, 0);
 	ring_kick(&rx);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-	vsock_connect(vs, pair[0], PORT);
+	ask_guest(&peer);
 	assert_true(rig_is_broken(&rig, 0));
-	close(pair[1]);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-	assert_int_equal(vsock_connect(vs, pair[0], PORT), -ENOTCONN);
-	assert_true(is_closed(pair[1]));
-	close(pair[1]);
+	close(peer);
+	assert_int_equal(ask_guest(&peer), -ENOTCONN);
+	assert_true(is_closed(peer));
+	close(peer);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

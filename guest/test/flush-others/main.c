@@ -94,17 +94,12 @@ static void run_kernel(void)
 
 static void run_user(void)
 {
-	struct lucid_frame *frame = (struct lucid_frame *)vcpu->kernel_sp - 1;
+	static const struct lucid_frame regs;
 
 	hc_set_cr3(cr3 | 1);
 	look();
 	ready++;
-	*frame = (struct lucid_frame){.rip = USER_CODE,
-		.rsp = USER_STACK - 64,
-		.cs = LUCID_USER_CS,
-		.ss = LUCID_USER_SS,
-		.rflags = 0x202};
-	test_return(frame);
+	test_return(user_frame(&regs));
 }
 
 static void halt(void)

@@ -60,7 +60,14 @@ static bool on_trap(struct lucid_frame *frame, uint64_t error, uint64_t vector)
 
 static void user_loop(const void *code, size_t size)
 {
-	struct lucid_frame *frame = (struct lucid_frame *)vcpu->kernel_sp - 1;
+	static const struct lucid_frame regs = {.rdx = 0x102,
+		.rdi = AT,
+		.r8 = 0x108,
+		.r12 = 0x10c,
+		.r13 = 0x10d,
+		.r14 = 0x10e,
+		.r15 = 0x10f,
+		.rbp = 0x105};
 	void *volatile buffer[5];
 
 	user_code(code, size);
@@ -68,22 +75,9 @@ static void user_loop(const void *code, size_t size)
 	hc_set_cr3(cr3 | 1);
 	hc_set_cr3(cr3 | 2);
 	asid = 2;
-	*frame = (struct lucid_frame){.rdx = 0x102,
-		.rdi = AT,
-		.r8 = 0x108,
-		.r12 = 0x10c,
-		.r13 = 0x10d,
-		.r14 = 0x10e,
-		.r15 = 0x10f,
-		.rbp = 0x105,
-		.rip = USER_CODE,
-		.rsp = USER_STACK - 64,
-		.cs = LUCID_USER_CS,
-		.ss = LUCID_USER_SS,
-		.rflags = 0x202};
 	if (!__builtin_setjmp((void **)buffer)) {
 		user_end = (void **)buffer;
-		test_return(frame);
+		test_return(user_frame(&regs));
 	}
 	user_end = NULL;
 	hc_set_cr3(cr3);

@@ -171,13 +171,20 @@ void user_code(const void *code, size_t size);
 /* A new address space with both, as the CR3 of asid. */
 uint64_t user_space(const void *code, size_t size, unsigned asid);
 /*
- * Enters user mode with regs (rip 0: USER_CODE, rsp 0: USER_STACK - 64) until its
- * first trap that is not an event and that trap_hook does not take; fills trapped.
+ * For test_return(): user mode's frame with regs (rip 0: USER_CODE, rsp 0: USER_STACK - 64),
+ * where a trap from user mode will have its own.
+ */
+struct lucid_frame *user_frame(const struct lucid_frame *regs);
+/*
+ * Enters user mode with the user_frame() of regs until its first trap that is not an event and
+ * that trap_hook does not take; fills trapped.
  */
 void user_run(const struct lucid_frame *regs);
 /* The same with new code and no registers to speak of. */
 void user_try(const void *code, size_t size);
 #define user_blob(name) user_try(name, BLOB_SIZE(name))
+/* After a system call: fails unless the registers that it keeps are as they were. */
+void user_check_call(const struct lucid_frame *is, const struct lucid_frame *was);
 /* For the trap handler: back to the caller of user_run(). */
 _Noreturn void user_ended(void);
 

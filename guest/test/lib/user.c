@@ -40,11 +40,10 @@ void user_ended(void)
 	__builtin_longjmp(user_resume, 1);
 }
 
-void user_run(const struct lucid_frame *regs)
+struct lucid_frame *user_frame(const struct lucid_frame *regs)
 {
-	/* Where a trap from user mode has its frame: nobody's stack lies below it. */
+	/* Nobody's stack lies below it. */
 	struct lucid_frame *frame = (struct lucid_frame *)vcpu->kernel_sp - 1;
-	void *volatile buffer[5];
 
 	*frame = *regs;
 	frame->cs = LUCID_USER_CS;
@@ -54,6 +53,14 @@ void user_run(const struct lucid_frame *regs)
 		frame->rip = USER_CODE;
 	if (!frame->rsp)
 		frame->rsp = USER_STACK - 64;
+	return frame;
+}
+
+void user_run(const struct lucid_frame *regs)
+{
+	const struct lucid_frame *frame = user_frame(regs);
+	void *volatile buffer[5];
+
 	if (__builtin_setjmp((void **)buffer)) {
 		user_resume = NULL;
 		return;
@@ -69,4 +76,23 @@ void user_try(const void *code, size_t size)
 
 	user_code(code, size);
 	user_run(&regs);
+}
+
+void user_check_call(const struct lucid_frame *is, const struct lucid_frame *was)
+{
+	check_eq(is->r15, was->r15);
+	check_eq(is->r14, was->r14);
+	check_eq(is->r13, was->r13);
+	check_eq(is->r12, was->r12);
+	check_eq(is->rbp, was->rbp);
+	check_eq(is->rbx, was->rbx);
+	check_eq(is->r10, was->r10);
+	check_eq(is->r9, was->r9);
+	check_eq(is->r8, was->r8);
+	check_eq(is->rdx, was->rdx);
+	check_eq(is->rsi, was->rsi);
+	check_eq(is->rdi, was->rdi);
+	check_eq(is->rsp, was->rsp);
+	check_eq(is->cs, LUCID_USER_CS);
+	check_eq(is->ss, LUCID_USER_SS);
 }

@@ -40,20 +40,11 @@ static bool on_trap(struct lucid_frame *frame, uint64_t error, uint64_t vector)
 
 static void in_user_mode(void)
 {
-	struct lucid_frame *frame = (struct lucid_frame *)vcpu->kernel_sp - 1;
+	static const struct lucid_frame regs = {
+		.rdx = 0x102, .rdi = AT, .r12 = 0x10c, .r15 = 0x10f, .rbp = 0x105};
 
 	hc_set_cr3(cr3 | 1);
-	*frame = (struct lucid_frame){.rdx = 0x102,
-		.rdi = AT,
-		.r12 = 0x10c,
-		.r15 = 0x10f,
-		.rbp = 0x105,
-		.rip = USER_CODE,
-		.rsp = USER_STACK - 64,
-		.cs = LUCID_USER_CS,
-		.ss = LUCID_USER_SS,
-		.rflags = 0x202};
-	test_return(frame);
+	test_return(user_frame(&regs));
 }
 
 /* FPU registers keep what they have been given. */

@@ -36,25 +36,6 @@ static bool look(struct lucid_frame *frame, uint64_t error, uint64_t vector)
 	return true;
 }
 
-static void same(const struct lucid_frame *is, const struct lucid_frame *was)
-{
-	check_eq(is->r15, was->r15);
-	check_eq(is->r14, was->r14);
-	check_eq(is->r13, was->r13);
-	check_eq(is->r12, was->r12);
-	check_eq(is->rbp, was->rbp);
-	check_eq(is->rbx, was->rbx);
-	check_eq(is->r10, was->r10);
-	check_eq(is->r9, was->r9);
-	check_eq(is->r8, was->r8);
-	check_eq(is->rdx, was->rdx);
-	check_eq(is->rsi, was->rsi);
-	check_eq(is->rdi, was->rdi);
-	check_eq(is->rsp, was->rsp);
-	check_eq(is->cs, LUCID_USER_CS);
-	check_eq(is->ss, LUCID_USER_SS);
-}
-
 static void one(uint64_t flags)
 {
 	const struct lucid_frame regs = {
@@ -89,7 +70,7 @@ static void one(uint64_t flags)
 	check_eq(vcpu->count_syscall, before + 1);
 	check_eq(trapped.vector, LUCID_VEC_BP);
 	f = *(struct lucid_frame *)&trapped.frame;
-	same(&f, &regs);
+	user_check_call(&f, &regs);
 	check_eq(f.rax, 0x1234);
 	check_eq(f.rip, f.rcx + 1);
 	check_eq(f.rflags & 0xfffff, (flags | 0x202) ^ (back ? 1 : 0));

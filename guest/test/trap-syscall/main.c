@@ -45,7 +45,7 @@ void test_main(void)
 		.rsp = USER_STACK - 8,
 		.rflags = FLAGS,
 	};
-	volatile struct lucid_frame *f = &trapped.frame;
+	struct lucid_frame f;
 	uint64_t calls;
 
 	user_space(call, BLOB_SIZE(call), 0);
@@ -53,27 +53,14 @@ void test_main(void)
 	user_run(&regs);
 	check_eq(trapped.vector, LUCID_VEC_SYSCALL);
 	check_eq(trapped.error, 0);
-	check_eq(f->orig, regs.rax);
-	check_eq(f->rax, regs.rax);
-	check_eq(f->rip, USER_CODE + 2);
-	check_eq(f->rcx, USER_CODE + 2);
-	check_eq(f->rflags & 0xfff, FLAGS | 0x202);
-	check_eq(f->r11 & 0xfff, FLAGS | 0x202);
-	check_eq(f->rsp, regs.rsp);
-	check_eq(f->cs, LUCID_USER_CS);
-	check_eq(f->ss, LUCID_USER_SS);
-	check_eq(f->r15, regs.r15);
-	check_eq(f->r14, regs.r14);
-	check_eq(f->r13, regs.r13);
-	check_eq(f->r12, regs.r12);
-	check_eq(f->rbp, regs.rbp);
-	check_eq(f->rbx, regs.rbx);
-	check_eq(f->r10, regs.r10);
-	check_eq(f->r9, regs.r9);
-	check_eq(f->r8, regs.r8);
-	check_eq(f->rdx, regs.rdx);
-	check_eq(f->rsi, regs.rsi);
-	check_eq(f->rdi, regs.rdi);
+	f = *(struct lucid_frame *)&trapped.frame;
+	check_eq(f.orig, regs.rax);
+	check_eq(f.rax, regs.rax);
+	check_eq(f.rip, USER_CODE + 2);
+	check_eq(f.rcx, USER_CODE + 2);
+	check_eq(f.rflags & 0xfff, FLAGS | 0x202);
+	check_eq(f.r11 & 0xfff, FLAGS | 0x202);
+	user_check_call(&f, &regs);
 	check_eq(trapped.at, vcpu->kernel_sp - LUCID_FRAME_SIZE);
 	check_eq(vcpu->mode, LUCID_MODE_KERNEL);
 	check_eq(vcpu->vif, 0);
