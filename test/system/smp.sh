@@ -88,7 +88,8 @@ status=$?
 check 'nothing runs while it is paused' [ $quiet -ge 6 ]
 check 'it goes on as if nothing had been' both 0 'ready
 ok'
-best=$(sed -n 's/^lucid: paused after \([0-9.]*\) ms$/\1/p' "$TMP/err" | sort -n | head -n 1)
-echo "# paused after $best ms at best"
-check 'it pauses within 10 ms' awk "BEGIN { exit !(${best:-99} < 10) }"
+# The middle one: the host may have had other things to do once.
+median=$(sed -n 's/^lucid: paused after \([0-9.]*\) ms$/\1/p' "$TMP/err" | sort -n | sed -n 4p)
+echo "# paused after $median ms, in the middle of eight"
+check 'it pauses within 10 ms' awk "BEGIN { exit !(${median:-99} < 10) }"
 finish
