@@ -19,6 +19,12 @@ int allow_list(scmp_filter_ctx *list, const int calls[], size_t count)
 	return err;
 }
 
+int allow_affinity(scmp_filter_ctx list)
+{
+	return seccomp_rule_add(
+		list, SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), 1, SCMP_A0(SCMP_CMP_EQ, 0));
+}
+
 int allow_only(scmp_filter_ctx list)
 {
 	int err = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : seccomp_load(list);

@@ -12,6 +12,9 @@
  */
 int allow_list(scmp_filter_ctx *list, const int calls[], size_t count);
 
+/* Adds base/affinity.h's call: where the process itself runs, and no other. 0 or -errno. */
+int allow_affinity(scmp_filter_ctx list);
+
 /*
  * Takes the list on for good, for this thread and those that it starts, with no_new_privs: call it
  * before there are threads. The list is released. 0 or -errno.

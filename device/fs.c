@@ -13,6 +13,7 @@
 #include <linux/virtio_fs.h>
 #include <linux/virtio_ids.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +147,7 @@ static bool take(struct fs *fs, unsigned queue)
 		answer_error(fs, queue, chain.head);
 		return true;
 	}
+	fs->request.cpu = (uint32_t)sched_getcpu();
 	fs->request.id = queue << 16 | chain.head;
 	fs->request.outs = fs->request.ins = 0;
 	describe_pieces(fs, chain.out, chain.outs, &fs->request.outs, &at);

@@ -137,7 +137,9 @@ void call_doorbell(void *machine, uint32_t events)
 	for (; rung && m->end == END_NONE; rung &= rung - 1) {
 		unsigned id = (unsigned)__builtin_ctzl(rung);
 
-		if (id < m->control.vcpus)
-			look_at(&m->vcpu[id]);
+		if (id >= m->control.vcpus)
+			continue;
+		place_rung(&m->place, &m->vcpu[id]);
+		look_at(&m->vcpu[id]);
 	}
 }

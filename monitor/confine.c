@@ -89,7 +89,8 @@ int monitor_confine(const struct machine *m)
 
 	if (err)
 		return err;
-	if (m->config->vsock_outward)
+	err = allow_affinity(list);
+	if (!err && m->config->vsock_outward)
 		err = allow_outward(list);
 	if (!err)
 		return allow_only(list);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/affinity.h"
 #include "base/loop.h"
 #include "base/ram.h"
 #include "device/bus.h"
@@ -50,6 +51,13 @@ struct vcpu {
 	unsigned lost_batons; /* spaces that died before they had taken the baton */
 };
 
+/* Where the monitor runs; place.c. */
+struct monitor_place {
+	struct affinity affinity;
+	unsigned vcpu, rung; /* who rings, how often since the last look */
+	unsigned long halts; /* how often it had slept at the last look */
+};
+
 struct machine {
 	const struct vm_config *config;
 	struct loop *loop;
@@ -57,6 +65,7 @@ struct machine {
 	struct control control;
 	struct vcpu *vcpu; /* control.vcpus of them */
 	int *kick; /* a FIFO for each; NULL if there is one vCPU */
+	struct monitor_place place;
 	struct bus bus;
 	struct session *session;
 	struct helpers helpers;
@@ -83,6 +92,11 @@ struct machine {
 
 /* Stops the loop; the first reason stays. */
 void machine_stop(struct machine *m, enum machine_end end);
+
+/* ---- place.c ------------------------------------------------------------------ */
+
+/* This vCPU has rung the doorbell. */
+void place_rung(struct monitor_place *p, const struct vcpu *v);
 
 /* ---- vcpu.c ------------------------------------------------------------------ */
 

@@ -422,6 +422,7 @@ static int set_up(struct machine *m)
 	/* All paths have been opened; a daemon keeps no directory busy. */
 	if (m->config->log && chdir("/") < 0)
 		return fail("/", errno);
+	affinity_init(&m->place.affinity);
 	err = monitor_confine(m);
 	if (err)
 		return fail("seccomp", err);

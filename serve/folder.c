@@ -18,13 +18,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/affinity.h"
 #include "base/log.h"
 #include "base/ram.h"
 #include "device/fs_proto.h"
 
 #define MINOR_LEAST 31 /* of FUSE, 2019's: what is older has other sizes */
 #define MAX_PAGES 256 /* in one request: 1 MiB */
+#define FOLLOW_AFTER 32 /* requests from one CPU, one at a time */
 
+static struct affinity affinity;
 static struct folder folder;
 static struct ram ram;
 static struct request rq;
@@ -37,7 +40,7 @@ static ssize_t op_init(struct request *r)
 	const uint64_t wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
 				FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |
 				FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_ASYNC_DIO |
-				FUSE_CACHE_SYMLINKS;
+				FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV;
 	const struct fuse_init_in *in = (void *)r->arguments;
 	struct fuse_init_out *out = (void *)r->result;
 
@@ -223,20 +226,50 @@ static bool find_pieces(const struct fs_request *m, size_t size)
 	return m->ins == 0 || piece[m->outs].iov_len >= sizeof(struct fuse_out_header);
 }
 
+/*
+ * Requests that come one at a time, each after the answer to the last, are best served where the
+ * monitor runs, which sleeps meanwhile: to wake another CPU takes longer than most of them. Of
+ * several at once some are served beside what it does.
+ */
+static void follow(uint32_t cpu, bool slept)
+{
+	static uint32_t last;
+	static unsigned row;
+
+	if (!slept || cpu != last) {
+		affinity_keep(&affinity, 0);
+		row = 0;
+	}
+	last = cpu;
+	if (++row == FOLLOW_AFTER && affinity_allows(&affinity, cpu + 1))
+		affinity_keep(&affinity, cpu + 1);
+}
+
+/* The next message; *slept: it was waited for. */
+static ssize_t receive(int socket, struct fs_request *message, bool *slept)
+{
+	ssize_t n = recv(socket, message, sizeof(*message), MSG_DONTWAIT);
+
+	*slept = n < 0 && errno == EAGAIN;
+	while (n < 0 && (errno == EAGAIN || errno == EINTR))
+		n = recv(socket, message, sizeof(*message), 0);
+	return n;
+}
+
 static int loop(int socket)
 {
 	static struct fs_request message;
 
 	for (;;) {
-		ssize_t n = recv(socket, &message, sizeof(message), 0);
+		bool slept;
+		ssize_t n = receive(socket, &message, &slept);
 		struct fs_reply reply;
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <= 0)
 			return 0; /* the monitor has gone */
 		if (!find_pieces(&message, (size_t)n))
 			return EXIT_LUCID;
+		follow(message.cpu, slept);
 		reply.id = message.id;
 		reply.len = serve(message.outs, message.ins);
 		if (send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply))
@@ -297,6 +330,7 @@ int folder_serve(int socket, const char *path, bool read_only, uid_t guest_uid, 
 	};
 	rq.folder = &folder;
 	raise_limit();
+	affinity_init(&affinity);
 	umask(0); /* the guest's kernel has applied its program's */
 	if (root < 0 || folder.root < 0 || folder.proc < 0)
 		return EXIT_LUCID;

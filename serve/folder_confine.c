@@ -115,7 +115,13 @@ static int take_filter(void)
 	scmp_filter_ctx list;
 	int err = allow_list(&list, allowed, sizeof(allowed) / sizeof(allowed[0]));
 
-	return err ? err : allow_only(list);
+	if (err)
+		return err;
+	err = allow_affinity(list);
+	if (!err)
+		return allow_only(list);
+	seccomp_release(list);
+	return err;
 }
 
 int folder_confine(int root, bool read_only)
