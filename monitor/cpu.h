@@ -13,7 +13,11 @@
  */
 void cpu_describe(struct lucid_info *info);
 
-/* The TSC's frequency in kHz, from the host's kernel where it tells, else measured. */
+/*
+ * The TSC's frequency in kHz, measured from cpu_tsc_begin() on: early, and asked for late, since
+ * at least 8 ms have to pass.
+ */
+void cpu_tsc_begin(void);
 uint64_t cpu_tsc_khz(void);
 
 #endif

@@ -1,61 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The TSC's frequency. */
+/*
+ * The TSC's frequency, by the host's clock that nobody adjusts: over the time that a machine takes
+ * to be set up, to about two millionths. The host's kernel would tell its own figure through a
+ * perf event, but to open and close one takes 30 ms.
+ */
 #define _GNU_SOURCE
-#include <cpuid.h>
-#include <linux/perf_event.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 #include <x86intrin.h>
 
 #include "monitor/cpu.h"
 
 #define NSEC_PER_SEC 1000000000ull
-#define MEASURE_NS 10000000ull
+#define LEAST_NS 8000000ull
+#define TRIES 16
 
-/* The host kernel's own scale, through the page of a software event. 0: not to be had. */
-static uint64_t from_perf(void)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_DUMMY,
-		.disabled = 1,
-		.exclude_kernel = 1,
-	};
-	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-	struct perf_event_mmap_page *page;
-	uint64_t khz = 0;
+struct moment {
+	uint64_t ns, tsc;
+};
 
-	if (fd < 0)
-		return 0;
-	page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
-	if (page != MAP_FAILED) {
-		if (page->cap_user_time && page->time_mult)
-			khz = (1000000ull << page->time_shift) / page->time_mult;
-		munmap(page, 4096);
-	}
-	close(fd);
-	return khz;
-}
-
-/* CPUID leaf 15h, or the hypervisors' leaf 40000010h. */
-static uint64_t from_cpuid(void)
-{
-	unsigned eax, ebx, ecx, edx;
-
-	if (__get_cpuid(0x15, &eax, &ebx, &ecx, &edx) && eax && ebx && ecx)
-		return (uint64_t)ecx * ebx / eax / 1000;
-	__cpuid(1, eax, ebx, ecx, edx);
-	if (!(ecx & (1u << 31)))
-		return 0;
-	__cpuid(0x40000000, eax, ebx, ecx, edx);
-	if (eax < 0x40000010)
-		return 0;
-	__cpuid(0x40000010, eax, ebx, ecx, edx);
-	return eax;
-}
+static struct moment begun;
 
 static uint64_t now_ns(void)
 {
@@ -65,21 +28,36 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
 }
 
-static uint64_t measure(void)
+/* Both clocks at once: of some tries the one that was interrupted least. */
+static struct moment look(void)
 {
-	uint64_t ns = now_ns(), tsc = __rdtsc(), ns2;
+	struct moment best = {0};
+	uint64_t least = UINT64_MAX;
 
-	do
-		ns2 = now_ns();
-	while (ns2 - ns < MEASURE_NS);
-	return (__rdtsc() - tsc) * 1000000 / (ns2 - ns);
+	for (int i = 0; i < TRIES; i++) {
+		uint64_t before = __rdtsc(), ns = now_ns(), took = __rdtsc() - before;
+
+		if (took < least) {
+			least = took;
+			best = (struct moment){ns, before + took / 2};
+		}
+	}
+	return best;
+}
+
+void cpu_tsc_begin(void)
+{
+	begun = look();
 }
 
 uint64_t cpu_tsc_khz(void)
 {
-	uint64_t khz = from_perf();
+	struct moment now;
+	uint64_t ns;
 
-	if (!khz)
-		khz = from_cpuid();
-	return khz ? khz : measure();
+	do {
+		now = look();
+		ns = now.ns - begun.ns;
+	} while (ns < LEAST_NS);
+	return ((now.tsc - begun.tsc) * 1000000 + ns / 2) / ns;
 }

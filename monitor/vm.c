@@ -49,7 +49,10 @@
  * statistics of memory every ten seconds.
  */
 #define CMDLINE_QUIET " sysctl.vm.compaction_proactiveness=0 sysctl.vm.stat_interval=10"
-#define CMDLINE "console=hvc0 panic=-1 rdinit=/init thp_anon=16K-64K:always" CMDLINE_QUIET
+/* Grace periods by asking each CPU: who waits for one does so for microseconds, not for ticks. */
+#define CMDLINE_RCU " rcupdate.rcu_expedited=1"
+#define CMDLINE                                                                                    \
+	"console=hvc0 panic=-1 rdinit=/init thp_anon=16K-64K:always" CMDLINE_QUIET CMDLINE_RCU
 
 static uint64_t now_ns(void)
 {
@@ -209,6 +212,7 @@ static int set_up_process(void)
 {
 	const struct rlimit none = {0, 0};
 
+	cpu_tsc_begin();
 	setrlimit(RLIMIT_CORE, &none);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
 		return fail("prctl", errno);
@@ -312,7 +316,6 @@ static int set_up_info(struct machine *m)
 	info->features = features;
 	info->ram_size = m->ram.size;
 	info->boot_size = m->config->memory;
-	info->tsc_khz = cpu_tsc_khz();
 	info->vcpus = m->config->cpus;
 	space_hypercalls(info->hypercall);
 	cpu_describe(info);
@@ -426,6 +429,7 @@ static int set_up(struct machine *m)
 	err = monitor_confine(m);
 	if (err)
 		return fail("seccomp", err);
+	m->control.info->tsc_khz = cpu_tsc_khz();
 	err = vcpu_start(&m->vcpu[0], image.entry, 0);
 	return err ? fail("process for the first address space", err) : 0;
 }
