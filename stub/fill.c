@@ -21,11 +21,12 @@
 #define RUN_MAX 256
 
 /*
- * What a premap takes: as much as a guest's fault sets at a time, a folio or what was read
- * around a page of a file. Beyond it are pages that have been mapped before; to map them
+ * What a premap takes: as much as a guest's fault sets at a time, which is a folio, or what was
+ * read around a page of a file. Beyond it are pages that have been mapped before; to map them
  * again would cost the host's faults on each of them.
  */
-#define PREMAP_WINDOW (16 * PAGE_SIZE)
+#define PREMAP_WRITTEN (16 * PAGE_SIZE)
+#define PREMAP_READ (64 * PAGE_SIZE)
 
 static const struct walk_ram *guest_ram(struct walk_ram *ram)
 {
@@ -173,5 +174,5 @@ void hypercall_premap(uint64_t addr, uint64_t write)
 
 	vcpu->count_premap++;
 	if (fillable(addr))
-		fill(addr, write ? PF_WRITE : 0, PREMAP_WINDOW, &present);
+		fill(addr, write ? PF_WRITE : 0, write ? PREMAP_WRITTEN : PREMAP_READ, &present);
 }
