@@ -45,7 +45,8 @@ function table_row(part, row, with_peers,   line, i, x) {
 	if (limit[row] == "-" || part == "unpinned")
 		line = line cell("")
 	else
-		line = line cell(limit[row] (measure[row] == "ratio" ? "x" : " " measure[row]) \
+		line = line cell(limit[row] (measure[row] == "ratio" ? "x" : \
+			measure[row] == "none" ? "" : " " measure[row]) \
 			(measured(row) <= limit[row] ? "" : ", missed"))
 	for (i = 1; with_peers && i <= peer_count; i++)
 		line = line cell(times(peer_ratio(part, row, peer[i])))
@@ -70,4 +71,5 @@ END {
 	print "\n![ratios of programs](benchmarks-macro.svg)"
 	section("A machine's start", "boot", "boot", 0)
 	section("An idle machine", "idle", "idle", 0)
+	section("Fifty machines", "many", "many", 0)
 }
