@@ -4,6 +4,7 @@
 #   make            ./lucid with the agent and the default root
 #   make run        all that, the guest kernel, and a first virtual machine
 #   make test       every test; make bench: the figures; make lint: the linters
+#   make fuzz       looks for what breaks the monitor, SECONDS=60 for each target
 #   make kernel     the guest kernel alone; make debian: a Debian 12 root
 #   make install    to $(DESTDIR)$(PREFIX)
 #
@@ -26,7 +27,7 @@ RUNTIME := build/agent.cpio build/default.cpio
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all kernel run test test-pku stress bench debian install uninstall lint clean deps FORCE
+.PHONY: all kernel run test test-pku stress fuzz bench debian install uninstall lint clean deps FORCE
 all: lucid $(RUNTIME)
 
 # make rebuilds what it includes before all else: nothing is built without the packages.
@@ -35,7 +36,7 @@ include build/deps-build.mk
 endif
 # The parts with rules of their own: the stub (sets STUB_OBJ), the agent and the default
 # root, tests and figures.
-include $(wildcard stub/stub.mk guest/agent/agent.mk test/unit/*.mk guest/test/test.mk bench/bench.mk)
+include $(wildcard stub/stub.mk guest/agent/agent.mk test/unit/*.mk fuzz/fuzz.mk guest/test/test.mk bench/bench.mk)
 
 lucid: $(OBJ) $(STUB_OBJ)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -62,7 +63,7 @@ build/vmlinux: FORCE | build/deps-kernel.mk
 run: all kernel
 	@if [ -t 0 ]; then ./lucid run; else ./lucid run -- sh -c "$$(cat tools/tour.sh)"; fi
 
-test: all kernel debian $(UNIT_TESTS) $(TEST_GUESTS) | build/deps-test.mk
+test: all kernel debian $(UNIT_TESTS) $(TEST_GUESTS) $(FUZZ_TARGETS) | build/deps-test.mk
 	@test/run
 
 # What runs with protection keys alone, on a CPU that QEMU emulates; no part of make test.

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 
 #define LINE_MAX_BYTES 1024
 
@@ -30,11 +31,7 @@ __attribute__((format(printf, 2, 0))) static void say(
 	int n = vsnprintf(line + len, room, fmt, ap);
 	if (n > 0)
 		len += (size_t)n < room ? (size_t)n : room - 1;
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)line[i];
-		if ((c < ' ' && c != '\t') || c == 0x7f)
-			line[i] = '?';
-	}
+	text_clean(line, len);
 	line[len++] = '\n';
 
 	/* Nobody is left to tell when that fails. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/table.h"
 
 static void *must(void *memory)
@@ -18,8 +19,9 @@ static char *clean_copy(const char *s)
 {
 	char *copy = must(strdup(s));
 
+	text_clean(copy, strlen(copy));
 	for (char *c = copy; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+		if (*c == '\t') /* would move what stands after it */
 			*c = '?';
 	return copy;
 }

@@ -42,7 +42,7 @@ struct net {
 	struct {
 		uint16_t head;
 		uint16_t iovs;
-		uint32_t len;
+		size_t len; /* buffers may overlap: more than fits into 32 bits */
 	} pool[POOL_IOV];
 	unsigned pool_chains, pool_iovs;
 	size_t pool_len;
@@ -110,7 +110,7 @@ static bool fill_pool(struct net *net)
 		}
 		net->pool[net->pool_chains].head = chain.head;
 		net->pool[net->pool_chains].iovs = (uint16_t)chain.ins;
-		net->pool[net->pool_chains].len = (uint32_t)chain.in_len;
+		net->pool[net->pool_chains].len = chain.in_len;
 		net->pool_chains++;
 		net->pool_iovs += chain.ins;
 		net->pool_len += chain.in_len;
@@ -124,13 +124,15 @@ static bool fill_pool(struct net *net)
  */
 static bool header_fits(const struct net *net)
 {
-	const struct virtio_net_hdr_v1 *header = net->pool_iov[0].iov_base;
-	uint8_t flags = header->flags, gso = header->gso_type;
+	struct virtio_net_hdr_v1 header; /* in one piece, but anywhere */
 	uint64_t has = net->dev.accepted;
 
-	if ((flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !(has >> VIRTIO_NET_F_GUEST_CSUM & 1))
+	memcpy(&header, net->pool_iov[0].iov_base, sizeof(header));
+	/* As in ram_read(): the copy is made here and once. */
+	__asm__ volatile("" ::: "memory");
+	if ((header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !(has >> VIRTIO_NET_F_GUEST_CSUM & 1))
 		return false;
-	switch (gso) {
+	switch (header.gso_type) {
 	case VIRTIO_NET_HDR_GSO_NONE:
 		return true;
 	case VIRTIO_NET_HDR_GSO_TCPV4:
@@ -146,8 +148,9 @@ static bool header_fits(const struct net *net)
 static void deliver(struct net *net, size_t len)
 {
 	struct virtqueue *vq = &net->dev.vq[RX];
-	struct virtio_net_hdr_v1 *header = net->pool_iov[0].iov_base;
+	char *header = net->pool_iov[0].iov_base;
 	unsigned chains = 0, iovs = 0;
+	uint16_t count;
 
 	for (size_t left = len; left > 0; chains++) {
 		size_t part = net->pool[chains].len < left ? net->pool[chains].len : left;
@@ -157,7 +160,8 @@ static void deliver(struct net *net, size_t len)
 		net->pool_len -= net->pool[chains].len;
 		left -= part;
 	}
-	__atomic_store_n(&header->num_buffers, (uint16_t)chains, __ATOMIC_RELAXED);
+	count = (uint16_t)chains;
+	memcpy(header + offsetof(struct virtio_net_hdr_v1, num_buffers), &count, sizeof(count));
 	/* The driver takes all buffers of a frame at once: they have to appear at once. */
 	vq_publish(vq);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "monitor/session_proto.h"
 
 #define STATUS_MAX 255
@@ -33,9 +34,7 @@ static void take_text(struct proto_message *m, const unsigned char *text, size_t
 {
 	memcpy(m->text, text, len);
 	m->text[len] = 0;
-	for (size_t i = 0; i < len; i++)
-		if (text[i] < ' ' || text[i] == 0x7f)
-			m->text[i] = '?';
+	text_clean(m->text, len);
 }
 
 static int take_message(

@@ -8,7 +8,7 @@ declare -A packages=(
 	[build]="gcc libc6-dev make liburing-dev libseccomp-dev libjansson-dev libhttp-parser-dev busybox-static
 		erofs-utils fakeroot tar gzip zstd passt"
 	[kernel]="gcc libc6-dev make flex bison bc libelf-dev patch xz-utils"
-	[test]="libcmocka-dev e2fsprogs mmdebstrap util-linux procps iproute2
+	[test]="libcmocka-dev clang libclang-rt-dev e2fsprogs mmdebstrap util-linux procps iproute2
 		python3 python3-jsonschema python3-yaml"
 	[bench]="gnuplot-nox mmdebstrap fakeroot erofs-utils util-linux"
 	[lint]="clang-format clang-tidy cppcheck shellcheck"

@@ -18,8 +18,13 @@ static void count_event(void *arg, unsigned event)
 
 void rig_open(struct rig *rig)
 {
+	rig_open_with(rig, RIG_RAM);
+}
+
+void rig_open_with(struct rig *rig, uint64_t size)
+{
 	*rig = (struct rig){.next_free = 4096};
-	assert_int_equal(ram_create(&rig->ram, RIG_RAM), 0);
+	assert_int_equal(ram_create(&rig->ram, size), 0);
 	rig->loop = loop_create();
 	assert_non_null(rig->loop);
 	rig->bus = (struct bus){

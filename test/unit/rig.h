@@ -35,6 +35,8 @@ struct rig {
 };
 
 void rig_open(struct rig *rig);
+/* The same with another amount of memory. */
+void rig_open_with(struct rig *rig, uint64_t size);
 void rig_close(struct rig *rig);
 
 /* Guest memory, zeroed, aligned to 64 bytes. */

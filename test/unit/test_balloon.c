@@ -173,6 +173,26 @@ static void statistics(void **state)
 	assert_true(rig_is_broken(&rig, 0));
 }
 
+static void a_reset_forgets_held_statistics(void **state)
+{
+	(void)state;
+	give_stats(VIRTIO_BALLOON_S_AVAIL, 1234);
+	assert_int_equal(rig_call(&rig, LUCID_MC_DEV_SET_STATUS, 0, 0, 0), 0);
+	balloon_ask(balloon);
+	rig_settle(&rig);
+	assert_int_equal(ring_used_index(&stats), 0);
+	/* A queue that stops alone takes its chain with it, too. */
+	rig_negotiate(&rig, 0, RIG_TRANSPORT | 1ULL << VIRTIO_BALLOON_F_STATS_VQ);
+	ring_open(&stats, &rig, 0, 2, 8);
+	rig_go(&rig, 0);
+	give_stats(VIRTIO_BALLOON_S_AVAIL, 5);
+	assert_int_equal(rig_call(&rig, LUCID_MC_DEV_QUEUE_STOP, 0, 2, 0), 0);
+	balloon_ask(balloon);
+	rig_settle(&rig);
+	assert_int_equal(ring_used_index(&stats), 0);
+	assert_false(rig_is_broken(&rig, 0));
+}
+
 static long config(unsigned offset, unsigned length)
 {
 	return rig_call(&rig, LUCID_MC_DEV_CONFIG_READ, 0, offset, length);
@@ -280,6 +300,7 @@ int main(void)
 		BALLOON(a_list_of_half_a_page),
 		BALLOON(memory_that_is_free),
 		BALLOON(statistics),
+		BALLOON(a_reset_forgets_held_statistics),
 		BALLOON(targets),
 		MEM(blocks_come_and_go),
 		MEM(blocks_out_of_place),

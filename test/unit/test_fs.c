@@ -152,6 +152,32 @@ static void no_room_for_an_answer_is_noticed(void **state)
 	assert_true(rig_is_broken(&rig, 0));
 }
 
+/* The server's answer to what is in flight is waited for, and the guest does not see it any more.
+ */
+static void a_reset_waits_for_the_server(void **state)
+{
+	struct fs_reply reply = {.id = 1 << 16, .len = 120};
+	struct ring hiprio;
+	uint32_t id, len;
+
+	(void)state;
+	offer(0, 12);
+	assert_int_equal(send(server, &reply, sizeof(reply), 0), sizeof(reply));
+	rig_negotiate(&rig, 0, RIG_TRANSPORT);
+	ring_open(&hiprio, &rig, 0, 0, 8);
+	ring_open(&ring, &rig, 0, 1, 8);
+	rig_go(&rig, 0);
+	rig_settle(&rig);
+	assert_int_equal(gone, 0);
+	assert_false(ring_used(&ring, &id, &len));
+	/* The same head once more, and a server that goes in the middle of the next reset. */
+	offer(0, 13);
+	close(server);
+	server = -1;
+	assert_int_equal(rig_call(&rig, LUCID_MC_DEV_SET_STATUS, 0, 0, 0), 0);
+	assert_int_equal(gone, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +188,7 @@ int main(void)
 			an_answer_to_nothing_ends_the_server, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			requests_without_headers_are_noticed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_reset_waits_for_the_server, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_room_for_an_answer_is_noticed, setup, teardown),
 	};
 

@@ -54,6 +54,16 @@ static void control_characters_do_not_reach_the_terminal(void **state)
 	assert_string_equal(captured(), "lucid: name \"?[2J??forged: line?\"\n");
 }
 
+/* U+009B is ESC [ in one character; and what is no UTF-8 can be that to other terminals. */
+static void nor_those_beyond_ascii(void **state)
+{
+	(void)state;
+	capture();
+	log_error("\xc2\x9b%s\x9b%s n\xc3\xb6 \xe2\x82\xac \xf0\x9f\x98\x80 \xe2\x82", "2J", "2J");
+	assert_string_equal(
+		captured(), "lucid: ??2J?2J n\xc3\xb6 \xe2\x82\xac \xf0\x9f\x98\x80 ??\n");
+}
+
 static void a_long_line_is_cut(void **state)
 {
 	char text[3000];
@@ -84,6 +94,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kinds_of_lines),
 		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
+		cmocka_unit_test(nor_those_beyond_ascii),
 		cmocka_unit_test(a_long_line_is_cut),
 		cmocka_unit_test(errno_survives),
 	};

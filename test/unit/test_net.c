@@ -20,6 +20,7 @@ static struct ring rx, tx;
 static struct net_link *net_link_made;
 static int peer;
 static int gone;
+static uint64_t ram_size = RIG_RAM;
 static uint64_t rx_buffer[RX_BUFFERS];
 static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
 
@@ -34,7 +35,7 @@ static void open_net(int type, uint64_t features)
 	int fd[2];
 
 	gone = 0;
-	rig_open(&rig);
+	rig_open_with(&rig, ram_size);
 	assert_int_equal(socketpair(AF_UNIX, type, 0, fd), 0);
 	fcntl(fd[0], F_SETFL, O_NONBLOCK);
 	fcntl(fd[1], F_SETFL, O_NONBLOCK);
@@ -318,6 +319,72 @@ static void broken_drivers_are_noticed(void **state)
 	close_net();
 }
 
+/* Uses up the buffers that were given at the start. */
+static void fill_rx(void)
+{
+	char frame[12 + 1500] = "";
+
+	for (unsigned i = 0; i < RX_BUFFERS; i++) {
+		send(peer, frame, sizeof(frame), 0);
+		rig_settle(&rig);
+	}
+}
+
+/* The header is where the guest wants it, which need not be at an even address. */
+static void buffers_at_odd_addresses(void **state)
+{
+	char frame[12 + 100] = "", got[12];
+	uint64_t pa;
+
+	(void)state;
+	open_net(SOCK_SEQPACKET, 0);
+	pa = rig_alloc(&rig, NET_FRAME_MAX + 1) + 1;
+	ring_desc(&rig, rx.desc, 60, pa, NET_FRAME_MAX, VRING_DESC_F_WRITE, 0);
+	ring_offer(&rx, 60);
+	ring_kick(&rx);
+	fill_rx();
+	memset(rig_at(&rig, pa, 12), 'x', 12);
+	assert_int_equal(send(peer, frame, sizeof(frame), 0), sizeof(frame));
+	rig_settle(&rig);
+	memcpy(got, rig_at(&rig, pa, 12), 12);
+	assert_memory_equal(got, "\0\0\0\0\0\0\0\0\0\0\1", 12);
+	close_net();
+}
+
+/* Buffers that overlap have as many bytes as the guest likes, also 2 to the 32nd. */
+static void a_chain_of_more_bytes_than_ram(void **state)
+{
+	const unsigned pieces = 64;
+	const uint32_t each = (uint32_t)((1ULL << 32) / pieces);
+	char frame[12 + 100] = "";
+	uint64_t table;
+	uint32_t id, len;
+
+	(void)state;
+	ram_size = each;
+	open_net(SOCK_SEQPACKET, 0);
+	ram_size = RIG_RAM;
+	table = rig_alloc(&rig, 16 * pieces);
+	for (unsigned i = 0; i < pieces; i++)
+		ring_desc(&rig, table, i, 0, each,
+			VRING_DESC_F_WRITE | (i + 1 < pieces ? VRING_DESC_F_NEXT : 0), i + 1);
+	/* Set up anew, with nothing else in the ring. */
+	rig_negotiate(&rig, 0, RIG_TRANSPORT | BIT(VIRTIO_NET_F_MRG_RXBUF));
+	ring_open(&rx, &rig, 0, 0, 64);
+	ring_open(&tx, &rig, 0, 1, 64);
+	rig_go(&rig, 0);
+	ring_desc(&rig, rx.desc, 7, table, 16 * pieces, VRING_DESC_F_INDIRECT, 0);
+	ring_offer(&rx, 7);
+	ring_kick(&rx);
+	assert_int_equal(send(peer, frame, sizeof(frame), 0), sizeof(frame));
+	rig_settle(&rig);
+	assert_true(ring_used(&rx, &id, &len));
+	assert_int_equal(id, 7);
+	assert_int_equal(len, sizeof(frame));
+	assert_false(ring_used(&rx, &id, &len));
+	close_net();
+}
+
 static void nonsense_on_the_stream_ends_the_link(void **state)
 {
 	(void)state;
@@ -340,6 +407,8 @@ int main(void)
 		cmocka_unit_test(a_full_link_holds_the_guest_and_loses_nothing),
 		cmocka_unit_test(a_peer_that_goes_is_a_cable_pulled),
 		cmocka_unit_test(broken_drivers_are_noticed),
+		cmocka_unit_test(a_chain_of_more_bytes_than_ram),
+		cmocka_unit_test(buffers_at_odd_addresses),
 		cmocka_unit_test(nonsense_on_the_stream_ends_the_link),
 	};
 

@@ -155,6 +155,40 @@ static void test_text(void **state)
 	assert_int_equal(m.error.status, 127);
 }
 
+/* U+009B is the terminal's CSI in one character; letters beyond ASCII are text. */
+static void test_text_beyond_ascii(void **state)
+{
+	static const struct {
+		const char *sent, *shown;
+	} cases[] = {
+		{"n\303\266 \342\202\254 \360\237\230\200.",
+			"n\303\266 \342\202\254 \360\237\230\200."},
+		{"\302\2332J", "??2J"},
+		{"\302\200\302\237\302\240", "????\302\240"},
+		{"\2332J", "?2J"},
+		{"\303", "?"},
+		{"\303x\342\202x\377\300\200", "?x??x???"},
+		{"\360\237\230", "???"},
+	};
+	unsigned char body[64], data[100];
+	struct agent_error error = {.status = 127};
+	struct proto_message m;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t len = strlen(cases[i].sent);
+
+		memcpy(body, &error, sizeof(error));
+		memcpy(body + sizeof(error), cases[i].sent, len);
+		assert_int_equal(parse(data,
+					 make(data, AGENT_ERROR, sizeof(error) + len, body,
+						 sizeof(error) + len),
+					 &m),
+			1);
+		assert_string_equal(m.text, cases[i].shown);
+	}
+}
+
 static void test_start(void **state)
 {
 	char *argv[] = {"a", "", "b c", NULL}, *env[] = {"K=V", NULL};
@@ -235,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_text_beyond_ascii),
 		cmocka_unit_test(test_start),
 		cmocka_unit_test(test_start_too_long),
 		cmocka_unit_test(test_term),

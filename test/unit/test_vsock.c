@@ -478,6 +478,21 @@ static void a_tiny_buffer(void **state)
 	close(peer);
 }
 
+static void a_reset_closes_what_is_open(void **state)
+{
+	int waits, open;
+
+	(void)state;
+	connect_in(&open);
+	assert_int_equal(ask_guest(&waits), 0);
+	assert_int_equal(rig_call(&rig, LUCID_MC_DEV_SET_STATUS, 0, 0, 0), 0);
+	rig_settle(&rig);
+	assert_true(is_closed(open));
+	assert_true(is_closed(waits));
+	close(open);
+	close(waits);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define BARE(f) cmocka_unit_test_setup_teardown(f, setup_without_buffers, teardown)
 
@@ -495,6 +510,7 @@ int main(void)
 		BARE(no_buffers),
 		TEST(too_many),
 		BARE(a_tiny_buffer),
+		TEST(a_reset_closes_what_is_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
