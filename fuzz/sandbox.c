@@ -3,17 +3,17 @@
 #include "fuzz/sandbox.h"
 
 #include <ftw.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAX (1 << 20)
 
-static char top[] = "/dev/shm/lucid-fuzz-XXXXXX", folder[sizeof(top) + 3];
+static char top[PATH_MAX - 3], folder[PATH_MAX];
 
 static void remove_top(void)
 {
@@ -34,9 +34,11 @@ static void limit_files(rlim_t bytes)
 
 const char *sandbox_open(void)
 {
-	if (access("/dev/shm", W_OK) < 0)
-		memcpy(top, "/var/tmp", 8);
-	if (!mkdtemp(top))
+	const char *dir = getenv("TMPDIR");
+
+	if (snprintf(top, sizeof(top), "%s/lucid-fuzz-XXXXXX", dir ? dir : "/tmp") >=
+			(int)sizeof(top) ||
+		!mkdtemp(top))
 		abort();
 	snprintf(folder, sizeof(folder), "%s/in", top);
 	if (mkdir(folder, 0755) < 0)
