@@ -213,6 +213,8 @@ static int set_up_process(void)
 	const struct rlimit none = {0, 0};
 
 	cpu_tsc_begin();
+	/* A file at the user's limit is an error of the guest's write, not our end. */
+	signal(SIGXFSZ, SIG_IGN);
 	setrlimit(RLIMIT_CORE, &none);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
 		return fail("prctl", errno);
@@ -268,6 +270,11 @@ static int set_up_memory(struct machine *m)
 
 	if (!err)
 		err = control_create(&m->control, m->config->cpus);
+	if (err == -EFBIG) {
+		log_error("guest memory is larger than a file may be here; give less --memory, or "
+			  "raise `ulimit -f`");
+		return -1;
+	}
 	if (err)
 		return fail("guest memory", err);
 	ram_fault_watch(&m->ram);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -330,6 +331,7 @@ int folder_serve(int socket, const char *path, bool read_only, uid_t guest_uid, 
 	};
 	rq.folder = &folder;
 	raise_limit();
+	signal(SIGXFSZ, SIG_IGN); /* EFBIG tells the guest */
 	affinity_init(&affinity);
 	umask(0); /* the guest's kernel has applied its program's */
 	if (root < 0 || folder.root < 0 || folder.proc < 0)

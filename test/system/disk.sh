@@ -45,6 +45,25 @@ check 'what was written is what is there' out_is "$sum"
 lucid --disk "$TMP/sparse" -- sh -c 'blkdiscard /dev/vda 2>/dev/null || echo no; cat /dev/vda | tr -d "\0" | wc -c'
 check 'discard frees' [ "$(du -m "$TMP/sparse" | cut -f 1)" -le 1 ]
 
+# Beyond the host's limit on files (70 MB here) a write fails, in the guest.
+truncate -s 128M "$TMP/limited"
+mkdir "$TMP/folder"
+(
+	ulimit -f 70000
+	lucid --memory 64M --disk "$TMP/limited" -v "$TMP/folder:/mnt" -- sh -c '
+		dd if=/dev/zero of=/dev/vda bs=1M seek=100 count=1 conv=fsync 2>/dev/null || echo disk
+		head -c 80000000 /dev/zero >/mnt/file 2>/dev/null || echo folder
+		echo here >/mnt/small; cat /mnt/small'
+	exit $status
+)
+status=$?
+check 'files at the limit of the host fail in the guest' both 0 'disk
+folder
+here'
+
+(ulimit -f 2048 && lucid -- true && exit $status)
+check 'no room for memory: what to do' err_has 'raise `ulimit -f`'
+
 # A limit of 20 requests of 4 KiB a second, a few at once: 30 take a second and more.
 truncate -s 4M "$TMP/slow"
 lucid --disk "$TMP/slow" --iops 20 -- sh -c 's=$(date +%s); i=0; while [ $i -lt 60 ]; do
