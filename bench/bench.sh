@@ -104,14 +104,14 @@ micro_lucid() {
 # micro PART ROUND SIDE: runs all rows on one side. The lines come as they are measured, so
 # that begin and end tell the program's time by the host's clock too.
 micro() {
-	local part=$1 round=$2 side=$3 row value begin prefix
+	local part=$1 round=$2 side=$3 row value begin='' prefix
 	prefix_of "$part"
 	while read -r row value; do
 		now
 		case $row in
 		*begin) begin=$now ;;
 		end)
-			figure "$part" "$round" "$side" clock_error "$(awk -v a="$value" \
+			[ -z "$begin" ] || figure "$part" "$round" "$side" clock_error "$(awk -v a="$value" \
 				-v b=$((now - begin)) 'BEGIN { e = 100 * (a / b - 1); print e < 0 ? -e : e }')"
 			;;
 		# Whatever else a machine's console says.
@@ -171,6 +171,8 @@ document() {
 		printf '\nA ratio is the time in Lucid by the time on the host, of the same program in the same\n'
 		printf 'round: the median of the rounds, and their least and greatest. Below 1 Lucid is faster.\n'
 		printf 'Targets are what is aimed at. Peers that are not there did not run on this machine.\n'
+		[ -z "${runsc_platform:-}" ] || printf 'runsc is gVisor, version %s, on its %s platform; tcg is QEMU without KVM.\n' \
+			"$(runsc --version | sed -n 's/runsc version //p')" "$runsc_platform"
 		awk -f bench/figures.awk -f bench/document.awk bench/targets "$figures"
 	} >"$tmp/benchmarks.md"
 	mv "$tmp/benchmarks.md" docs/benchmarks.md

@@ -49,7 +49,7 @@ function table_row(part, row, with_peers,   line, i, x) {
 			measure[row] == "none" ? "" : " " measure[row]) \
 			(measured(row) <= limit[row] ? "" : ", missed"))
 	for (i = 1; with_peers && i <= peer_count; i++)
-		line = line cell(times(peer_ratio(part, row, peer[i])))
+		line = line cell(compared(row) ? times(peer_ratio(part, row, peer[i])) : "")
 	print line
 }
 
