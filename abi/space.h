@@ -158,8 +158,8 @@ struct stub_shared {
 	unsigned int place; /* its number + 1; 0: any that is allowed */
 	unsigned int place_loose; /* ms that it has had none for, the last time */
 	unsigned long place_until; /* TSC value up to which that holds */
-	unsigned long place_since,
-		place_late; /* last review; TSC ticks that the timer was late since */
+	unsigned long place_since; /* TSC value of the last review */
+	unsigned long place_late; /* TSC ticks that the timer was late since then, in all */
 	unsigned long due; /* deadline of the last timer that was set, 0: reviewed */
 	unsigned int allowed_count; /* 0: places are of no use */
 	unsigned long allowed[STUB_CPU_WORDS]; /* CPUs that the machine may use */

@@ -63,6 +63,7 @@ tell() {
 clean_up() {
 	local p
 	tell
+	many_end || true
 	for p in $(tree_of $$); do
 		[ "$p" -eq $$ ] || kill -KILL "$p" 2>/dev/null || true
 	done

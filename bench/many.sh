@@ -5,29 +5,20 @@
 
 MANY=${MANY:-50}
 
-# Nanoseconds of CPU time of processes.
-many_used() {
-	local p
-	for p in "$@"; do
-		cat "/proc/$p/task/"*/schedstat 2>/dev/null || true
-	done | awk '{ ns += $1 } END { printf "%.0f\n", ns }'
-}
-
+# They are nobody's children, so clean_up asks for their end; all of this folder are ours.
 many_end() {
-	"$lucid" kill "${names[@]}" >/dev/null 2>&1 || true
-	rm -rf "$tmp/run"
+	[ ! -d "$tmp/run" ] || XDG_RUNTIME_DIR=$tmp/run "$lucid" kill --all >/dev/null 2>"$tmp/err"
 }
 
 many_part() {
-	local i begin before after names=() tree
+	local i begin before after tree
 	local -x XDG_RUNTIME_DIR=$tmp/run
 	tell "$MANY machines"
 	mkdir -m 700 "$XDG_RUNTIME_DIR"
 	now && begin=$now
 	for ((i = 1; i <= MANY; i++)); do
-		names+=("bench-$i")
 		"$lucid" run "${options[@]}" --name "bench-$i" --detach -- sleep 1000 \
-			>/dev/null 2>"$tmp/err" </dev/null || { many_end && failed "machine $i" && return; }
+			>/dev/null 2>"$tmp/err" </dev/null || { failed "machine $i" && many_end; return; }
 	done
 	now
 	figure many 1 lucid many_start $((now - begin))
@@ -36,22 +27,20 @@ many_part() {
 	now
 	figure many 1 lucid many_ps $((now - begin))
 	sleep 5
-	# Detached, they are nobody's children: their folders tell who they are.
 	while read -r i; do
 		# What ends meanwhile is no failure.
 		tree_of "$i" || true
 	done < <(awk 'NR > 1 { print $3 }' "$tmp/ps") >"$tmp/tree"
 	mapfile -t tree <"$tmp/tree"
-	before=$(many_used "${tree[@]}")
+	read -ra before < <(cpu_and_wakeups "${tree[@]}")
 	sleep "$IDLE_SECONDS"
-	after=$(many_used "${tree[@]}")
-	figure many 1 lucid many_cpu "$(awk -v ns=$((after - before)) -v s="$IDLE_SECONDS" \
+	read -ra after < <(cpu_and_wakeups "${tree[@]}")
+	figure many 1 lucid many_cpu "$(awk -v ns=$((after[0] - before[0])) -v s="$IDLE_SECONDS" \
 		'BEGIN { print ns / s / 1e7 }')"
 	figure many 1 lucid many_memory "$(memory_rows "${tree[@]}" | awk -v n="$MANY" '
 		/beside|guest/ { sum += $2 } END { print sum / n }')"
 	now && begin=$now
-	"$lucid" kill "${names[@]}" >/dev/null 2>"$tmp/err" || failed "to end $MANY machines"
+	many_end || failed "to end $MANY machines"
 	now
 	figure many 1 lucid many_kill $((now - begin))
-	many_end
 }

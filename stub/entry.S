@@ -91,6 +91,25 @@ stub_signal_entered:
 	call	stub_signal
 	ud2
 
+/* The registers that a C function keeps, in the order of a frame. */
+.macro PUSH_SAVED
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+.endm
+
+.macro POP_SAVED
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+.endm
+
 /* rsp = orig of a frame: the registers that are below it, as they are; rsp = the frame. */
 .macro PUSH_GENERAL
 	push	%rdi
@@ -102,12 +121,7 @@ stub_signal_entered:
 	push	%r9
 	push	%r10
 	push	%r11
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	PUSH_SAVED
 .endm
 
 /*
@@ -217,12 +231,7 @@ stub_stop:
 
 /* rsp = frame: loads all but rax, rcx, rdx and the iret frame; rsp = its rax. */
 .macro POP_GENERAL
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
+	POP_SAVED
 	pop	%r11
 	pop	%r10
 	pop	%r9
@@ -441,12 +450,7 @@ stub_tail_end:
  */
 	.globl stub_switch
 stub_switch:
-	push	%rbx
-	push	%rbp
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	PUSH_SAVED
 	movabs	$stub_shared, %rbx
 	mov	%rsp, SHARED_RSP(%rbx)
 	rdfsbase %rax
@@ -474,12 +478,7 @@ stub_switched:
 	mov	SHARED_XCR0+4(%rbx), %edx
 	xrstor64 SHARED_XSAVE(%rbx)
 	mov	SHARED_RSP(%rbx), %rsp
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
+	POP_SAVED
 	ret
 
 	.section .note.GNU-stack, "", @progbits
