@@ -178,6 +178,7 @@ struct stub_machine {
 	unsigned long kernel_gen; /* counts flushes of kernel addresses */
 	unsigned long image_gen; /* counts entries of range[] */
 	struct stub_range range[STUB_RANGES];
+	unsigned long kick[LUCID_VCPUS]; /* of each vCPU: is one on its way? stub/send.c */
 };
 
 /* The head of the stub's image: addresses in every space. */

@@ -13,8 +13,16 @@ static struct lucid_vcpu *other(uint64_t id)
 	return (struct lucid_vcpu *)(LUCID_VCPUS_ADDR + id * LUCID_VCPU_SIZE);
 }
 
+/*
+ * machine.kick: a number that each kick which arrives counts up, and each change of the
+ * holder of the baton, and in its low bits whether a kick with that number is on its way.
+ */
+#define KICK_SENDING 1ul /* somebody is about to */
+#define KICK_SENT 2ul /* the holder has been signalled, and has not come to kick_taken() */
+#define KICK_STATE 3ul
+
 /* A byte into the vCPU's FIFO makes the host signal its owner, who has the baton. */
-static void kick(uint64_t id)
+static void write_fifo(uint64_t id)
 {
 	unsigned char buffer[4096];
 	int fd = STUB_FD_KICK + (int)id;
@@ -23,6 +31,42 @@ static void kick(uint64_t id)
 	/* Nobody needs the bytes: who finds it full empties it. */
 	while (sys3(__NR_write, fd, (long)buffer, 1) == -EAGAIN)
 		sys3(__NR_read, fd, (long)buffer, sizeof(buffer));
+}
+
+static bool change(unsigned long *word, unsigned long from, unsigned long to)
+{
+	return __atomic_compare_exchange_n(
+		word, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * A kick that has been sent and not been looked at yet does for all who want one: without
+ * that, kicks in quick succession would each interrupt the handler of the last one, until
+ * there is no room on the signal stack. With the same number from before to after the
+ * write the signal went to whoever has the baton now.
+ */
+static void kick(uint64_t id)
+{
+	unsigned long *word = &machine->kick[id];
+	unsigned long seen = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+
+	if ((seen & KICK_STATE) == KICK_SENT)
+		return;
+	if ((seen & KICK_STATE) || !change(word, seen, seen | KICK_SENDING)) {
+		write_fifo(id);
+		return;
+	}
+	write_fifo(id);
+	change(word, seen | KICK_SENDING, seen | KICK_SENT);
+}
+
+void kick_taken(void)
+{
+	unsigned long *word = &machine->kick[vcpu->id % LUCID_VCPUS], seen;
+
+	do
+		seen = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+	while (!change(word, seen, (seen | KICK_STATE) + 1));
 }
 
 /*

@@ -82,6 +82,14 @@ void place_take(void);
 /* The space has done something without the baton since that TSC value: no time stolen. */
 void place_left(uint64_t since);
 
+/* send.c */
+
+/*
+ * A kick has arrived, or the baton has: from here on another one is sent to whoever wants
+ * this vCPU to look. Before looking at what it may have been for.
+ */
+void kick_taken(void);
+
 /* call.c */
 
 /* Adds a TSC deadline's event to what is pending, if it has passed; else tells ns until then. */

@@ -227,6 +227,8 @@ static _Noreturn void user_trap(int sig, const siginfo_t *si, struct sigcontext_
 	vcpu->mode = LUCID_MODE_KERNEL;
 	vcpu->user_gs = __builtin_ia32_rdgsbase64();
 	restore_fpu(r);
+	if (sig == STUB_KICK_SIGNAL)
+		kick_taken();
 	flush_before_kernel();
 	if (in_range(r->ip, stub_syscall, stub_syscall_entered)) {
 		/* The program is to come back by its system call instruction. */
@@ -301,6 +303,7 @@ static _Noreturn void kernel_trap(int sig, const siginfo_t *si, struct ucontext 
 	bool present = true;
 
 	if (sig == STUB_KICK_SIGNAL) {
+		kick_taken();
 		kernel_pause(r);
 		stub_resume_kernel(uc);
 	}
@@ -332,6 +335,8 @@ static _Noreturn void stub_trap(int sig, const siginfo_t *si, struct ucontext *u
 	 * one's handler had got far: rt_sigreturn would trap.
 	 */
 	priv->user.selector = 0;
+	if (sig == STUB_KICK_SIGNAL)
+		kick_taken();
 	if (in_range(r->ip, stub_return_start, stub_return_end)) {
 		vcpu->mode = LUCID_MODE_KERNEL;
 		if (sig != STUB_KICK_SIGNAL) {
