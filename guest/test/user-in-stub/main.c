@@ -58,6 +58,12 @@ void test_main(void)
 		user_run(&regs);
 		ended[trapped.vector & 31]++;
 	}
+	/* Where the mapping goes on behind the text. */
+	for (at = 0x3000; at < STUB_TEXT_SIZE; at += PAGE) {
+		regs.rdi = LUCID_STUB_BASE + at + 0x462;
+		user_run(&regs);
+		ended[trapped.vector & 31]++;
+	}
 	entries(&regs);
 	/* With the registers of a handler's call, and the stack that it would have. */
 	regs.rsi = regs.rdx = STUB_SIGSTACK_ADDR + STUB_SIGSTACK_SIZE - 0x800;
