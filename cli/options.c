@@ -12,6 +12,7 @@
 #include "abi/lucid.h"
 #include "base/log.h"
 #include "cli/options.h"
+#include "monitor/disks.h"
 
 #define MIB (1ULL << 20)
 #define MEMORY_DEFAULT (512 * MIB)
@@ -242,9 +243,25 @@ bad:
 	return -1;
 }
 
+/* Takes ",ro" or ",format=F" from the end of a disk's argument; false: there is none. */
+static bool take_disk_option(struct vm_disk *disk, char *arg)
+{
+	char *comma = strrchr(arg, ',');
+
+	if (!comma)
+		return false;
+	if (strcmp(comma, ",ro") == 0)
+		disk->read_only = true;
+	else if (strncmp(comma, ",format=", 8) == 0)
+		disk->format = comma + 8;
+	else
+		return false;
+	*comma = '\0';
+	return true;
+}
+
 static int parse_disk(struct options *o, char *arg)
 {
-	size_t len = strlen(arg);
 	struct vm_disk *disk;
 
 	/* One place stays free for the root image. */
@@ -253,13 +270,17 @@ static int parse_disk(struct options *o, char *arg)
 		return -1;
 	}
 	disk = &o->vm.disk[o->vm.disks];
-	disk->path = arg;
-	if (len >= 3 && strcmp(arg + len - 3, ",ro") == 0) {
-		arg[len - 3] = '\0';
-		disk->read_only = true;
-	}
+	*disk = (struct vm_disk){.path = arg};
+	while (take_disk_option(disk, arg))
+		;
 	if (arg[0] == '\0') {
 		log_error("--disk: no path; give PATH or PATH,ro");
+		return -1;
+	}
+	if (disk->format && !disk_format_known(disk->format)) {
+		log_error("--disk %s: no format is called %s; give raw, qcow2, vmdk, vdi, vpc or "
+			  "vhdx",
+			arg, disk->format);
 		return -1;
 	}
 	o->vm.disks++;

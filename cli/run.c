@@ -34,7 +34,8 @@ static const char help[] =
 	"  --rootfs PATH       root file system: a directory, a .tar[.gz|.zst], or a raw\n"
 	"                      ext4 or erofs image; never changed (default: busybox)\n"
 	"  --rw                change the root itself: a directory or a raw ext4 image\n"
-	"  --disk PATH[,ro]    a raw image as the next /dev/vdX; may be repeated\n"
+	"  --disk PATH[,ro][,format=F]\n"
+	"                      a disk image as the next /dev/vdX; may be repeated\n"
 	"  --iops N            at most N requests a second for each disk\n"
 	"  --bandwidth SIZE    at most SIZE bytes a second for each disk, with K, M or G\n"
 	"  -v, --volume HOST:GUEST[:ro]\n"
@@ -101,7 +102,7 @@ static int prepare_root(const struct options *o, struct vm_config *vm, struct im
 	if (image_prepare(image, o->rootfs, o->rw) < 0)
 		return -1;
 	memmove(&vm->disk[1], &vm->disk[0], vm->disks * sizeof(vm->disk[0]));
-	vm->disk[0] = (struct vm_disk){.path = image->path, .read_only = !o->rw};
+	vm->disk[0] = (struct vm_disk){.path = image->path, .format = "raw", .read_only = !o->rw};
 	vm->disks++;
 	vm->root = o->rw ? VM_ROOT_RW : VM_ROOT_OVERLAY;
 	vm->root_fstype = image->kind == IMAGE_EXT4 ? "ext4" : "erofs";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-blk: requests of the guest become operations on a host file.
+ * virtio-blk: requests of the guest become operations on a host file, or on a disk that another
+ * process serves.
  *
  * A request's buffers go to the host's readv and writev as they are. A request
  * lives in the slot of its chain's head: no two in flight have the same one.
@@ -12,51 +13,16 @@
  */
 #include <errno.h>
 #include <linux/virtio_blk.h>
-#include <linux/virtio_ids.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "device/blk.h"
-#include "device/blk_file.h"
-#include "device/blk_io.h"
-#include "device/device.h"
-#include "device/throttle.h"
+#include "device/blk_state.h"
 
-#define QUEUE_SIZE 128
-#define SEGMENTS (QUEUE_SIZE - 2) /* data buffers of a request; header and status are two more */
 #define STEP_BYTES (4U << 20) /* one operation moves this much at most, so that none lasts long */
-#define DISCARD_SECTORS (1U << 21) /* 1 GiB: giving up is quick */
-#define ZERO_SECTORS (1U << 17) /* 64 MiB: a block device may have to write it */
 
-struct request {
-	struct blk_op op;
-	uint16_t head;
-	bool may_punch; /* of BLK_IO_ZERO: a hole will do too */
-	uint32_t written; /* bytes put into the guest's buffers, when all goes well */
-	uint8_t *status;
-	struct iovec *rest; /* data buffers that are still to be moved */
-	unsigned rests;
-	size_t cut; /* what STEP_BYTES left of the last buffer of the step */
-	size_t step; /* bytes of the operation under way */
-	uint64_t left; /* bytes still to be moved, the step's included */
-	struct iovec iov[QUEUE_SIZE];
-};
-
-struct blk {
-	struct device dev;
-	struct virtio_blk_config config;
-	struct blk_file file;
-	struct blk_io *io;
-	struct throttle throttle;
-	bool read_only;
-	bool stopping;
-	struct request *request; /* one for each head */
-};
-
-static void finish(struct blk *blk, struct request *rq, uint8_t status)
+static void finish(struct blk *blk, struct blk_request *rq, uint8_t status)
 {
 	*(volatile uint8_t *)rq->status = status;
 	vq_push(&blk->dev.vq[0], rq->head, rq->written);
@@ -72,7 +38,7 @@ static uint8_t status_of(int result)
 /* ---- Data ------------------------------------------------------------------ */
 
 /* Queues the next step of a read or write: whole buffers, then part of one. */
-static void move(struct blk *blk, struct request *rq)
+static void move(struct blk *blk, struct blk_request *rq)
 {
 	size_t bytes = 0;
 	unsigned n = 0;
@@ -93,7 +59,7 @@ static void move(struct blk *blk, struct request *rq)
 	blk_io_queue(blk->io, &rq->op);
 }
 
-static void moved(struct blk *blk, struct request *rq, int result)
+static void moved(struct blk *blk, struct blk_request *rq, int result)
 {
 	/* Nothing moved: the file has become shorter behind our back. */
 	if (result <= 0 || (size_t)result > rq->step) {
@@ -128,7 +94,7 @@ static bool on_disk(const struct blk *blk, uint64_t sector, uint64_t count)
 /* A request is answered in one of two ways: a status now, or none yet. */
 #define LATER 0xff
 
-static uint8_t start_move(struct blk *blk, struct request *rq, enum blk_io_kind kind,
+static uint8_t start_move(struct blk *blk, struct blk_request *rq, enum blk_io_kind kind,
 	uint64_t sector, struct iovec *iov, unsigned iovs, uint64_t length)
 {
 	if (kind == BLK_IO_WRITE && blk->read_only)
@@ -147,13 +113,14 @@ static uint8_t start_move(struct blk *blk, struct request *rq, enum blk_io_kind 
 
 /* ---- Ranges ---------------------------------------------------------------- */
 
-static uint8_t start_range(struct blk *blk, struct request *rq, struct vq_chain *chain, bool zero)
+static uint8_t start_range(
+	struct blk *blk, struct blk_request *rq, struct vq_chain *chain, bool zero)
 {
 	struct virtio_blk_discard_write_zeroes range;
 
 	if (blk->read_only)
 		return VIRTIO_BLK_S_IOERR;
-	if (!zero && !blk->file.punch)
+	if (!(zero ? blk->zero_max : blk->discard_max))
 		return VIRTIO_BLK_S_UNSUPP;
 	/* One range a request, as max_discard_seg and max_write_zeroes_seg say. */
 	if (chain->out_len != sizeof(range))
@@ -164,16 +131,17 @@ static uint8_t start_range(struct blk *blk, struct request *rq, struct vq_chain 
 	 * so. */
 	if (range.flags & ~(zero ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0U))
 		return VIRTIO_BLK_S_UNSUPP;
-	if (range.num_sectors > (zero ? ZERO_SECTORS : DISCARD_SECTORS) ||
+	if (range.num_sectors > (zero ? blk->zero_max : blk->discard_max) ||
 		!on_disk(blk, range.sector, range.num_sectors))
 		return VIRTIO_BLK_S_IOERR;
 	if (range.num_sectors == 0)
 		return VIRTIO_BLK_S_OK;
 
 	bool unmap = range.flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
-	rq->may_punch = zero && blk->file.punch;
+	rq->may_punch = zero && blk->holes;
 	rq->op = (struct blk_op){
-		.kind = !zero || (unmap && blk->file.punch) ? BLK_IO_PUNCH : BLK_IO_ZERO,
+		.kind = !zero || (unmap && blk->holes) ? BLK_IO_PUNCH : BLK_IO_ZERO,
+		.may_unmap = unmap,
 		.offset = range.sector * SECTOR,
 		.length = range.num_sectors * SECTOR,
 	};
@@ -182,7 +150,7 @@ static uint8_t start_range(struct blk *blk, struct request *rq, struct vq_chain 
 }
 
 /* Some file systems know only one of the two ways to make zeros. */
-static bool try_other_way(struct blk *blk, struct request *rq, int result)
+static bool try_other_way(struct blk *blk, struct blk_request *rq, int result)
 {
 	if (result != -EOPNOTSUPP || !rq->may_punch || blk->stopping)
 		return false;
@@ -194,10 +162,10 @@ static bool try_other_way(struct blk *blk, struct request *rq, int result)
 
 /* ---- Requests -------------------------------------------------------------- */
 
-static void blk_done(void *arg, struct blk_op *op, int result)
+void blk_done(void *arg, struct blk_op *op, int result)
 {
 	struct blk *blk = arg;
-	struct request *rq = (struct request *)op;
+	struct blk_request *rq = (struct blk_request *)op;
 
 	if (op->kind == BLK_IO_READ || op->kind == BLK_IO_WRITE)
 		moved(blk, rq, result);
@@ -205,7 +173,7 @@ static void blk_done(void *arg, struct blk_op *op, int result)
 		finish(blk, rq, status_of(result));
 }
 
-static void blk_batch_done(void *arg)
+void blk_batch_done(void *arg)
 {
 	struct blk *blk = arg;
 
@@ -221,7 +189,7 @@ static uint8_t give_id(const struct blk *blk, struct vq_chain *chain)
 	return VIRTIO_BLK_S_OK;
 }
 
-static uint8_t start_kind(struct blk *blk, struct request *rq, struct vq_chain *chain,
+static uint8_t start_kind(struct blk *blk, struct blk_request *rq, struct vq_chain *chain,
 	const struct virtio_blk_outhdr *header)
 {
 	switch (header->type) {
@@ -247,7 +215,7 @@ static uint8_t start_kind(struct blk *blk, struct request *rq, struct vq_chain *
 }
 
 /* A request is a header to read, data, and a status byte to write; however cut into buffers. */
-static bool start(struct blk *blk, struct vq_chain *chain, struct request *rq)
+static bool start(struct blk *blk, struct vq_chain *chain, struct blk_request *rq)
 {
 	struct virtio_blk_outhdr header;
 
@@ -276,8 +244,8 @@ static bool start(struct blk *blk, struct vq_chain *chain, struct request *rq)
 static bool take(struct blk *blk)
 {
 	struct virtqueue *vq = &blk->dev.vq[0];
-	struct iovec iov[QUEUE_SIZE];
-	struct vq_chain chain = {.iov = iov, .max = QUEUE_SIZE};
+	struct iovec iov[BLK_QUEUE_SIZE];
+	struct vq_chain chain = {.iov = iov, .max = BLK_QUEUE_SIZE};
 
 	int r = vq_pop(vq, &chain);
 	if (r == 0)
@@ -287,7 +255,7 @@ static bool take(struct blk *blk)
 		return false;
 	}
 	/* The head names the slot, so the buffers could not be put there at once. */
-	struct request *rq = &blk->request[chain.head];
+	struct blk_request *rq = &blk->request[chain.head];
 	memcpy(rq->iov, iov, (chain.outs + chain.ins) * sizeof(*iov));
 	chain.out = rq->iov;
 	chain.in = rq->iov + chain.outs;
@@ -323,14 +291,14 @@ static void blk_stop(struct device *dev, unsigned queue)
 
 /* ---- Limits and size --------------------------------------------------------- */
 
-static void on_throttle(void *arg)
+void blk_on_throttle(void *arg)
 {
 	struct blk *blk = arg;
 
 	device_again(&blk->dev, 1);
 }
 
-static void on_resize(void *arg)
+void blk_on_resize(void *arg)
 {
 	struct blk *blk = arg;
 
@@ -340,114 +308,14 @@ static void on_resize(void *arg)
 	device_config_changed(&blk->dev);
 }
 
-/* Also takes back what blk_create() had made when it failed. */
-static void blk_free(struct blk *blk)
-{
-	throttle_fini(&blk->throttle);
-	if (blk->io)
-		blk_io_destroy(blk->io);
-	blk_file_close(&blk->file);
-	free(blk->request);
-	free(blk);
-}
-
 static void blk_destroy(struct device *dev)
 {
 	device_fini(dev);
 	blk_free((struct blk *)dev);
 }
 
-/* ---- Creation -------------------------------------------------------------- */
-
-static const struct device_ops blk_ops = {
+const struct device_ops blk_ops = {
 	.notify = blk_notify,
 	.stop = blk_stop,
 	.destroy = blk_destroy,
 };
-
-static void describe(struct blk *blk)
-{
-	uint64_t features = 1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE;
-
-	blk->config = (struct virtio_blk_config){
-		.capacity = blk->file.sectors,
-		.seg_max = SEGMENTS,
-		.blk_size = blk->file.block_size,
-	};
-	if (blk->read_only) {
-		features |= 1ULL << VIRTIO_BLK_F_RO;
-	} else {
-		features |= 1ULL << VIRTIO_BLK_F_FLUSH | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
-		blk->config.max_write_zeroes_sectors = ZERO_SECTORS;
-		blk->config.max_write_zeroes_seg = 1;
-		blk->config.write_zeroes_may_unmap = blk->file.punch;
-	}
-	if (!blk->read_only && blk->file.punch) {
-		features |= 1ULL << VIRTIO_BLK_F_DISCARD;
-		blk->config.max_discard_sectors = DISCARD_SECTORS;
-		blk->config.max_discard_seg = 1;
-		blk->config.discard_sector_alignment = blk->file.block_size / SECTOR;
-	}
-	blk->dev = (struct device){
-		.ops = &blk_ops,
-		.name = "blk",
-		.id = VIRTIO_ID_BLOCK,
-		.offered = features,
-		.config = &blk->config,
-		.config_size = sizeof(blk->config),
-		.queues = 1,
-		.queue_max = QUEUE_SIZE,
-	};
-}
-
-static int open_blk(struct blk *blk, struct bus *bus, const char *path, bool sync,
-	const struct blk_limits *limits, const char **why)
-{
-	struct blk_io_user user = {.done = blk_done, .batch_done = blk_batch_done, .arg = blk};
-	int r = blk_file_open(&blk->file, path, blk->read_only, why);
-
-	if (r < 0)
-		return r;
-	*why = "not enough memory or file descriptors";
-	blk->request = calloc(QUEUE_SIZE, sizeof(*blk->request));
-	if (!blk->request)
-		return -ENOMEM;
-	blk->io = blk_io_create(bus->loop, blk->file.fd, QUEUE_SIZE, sync, &user);
-	if (!blk->io)
-		return -errno;
-	r = throttle_init(&blk->throttle, bus->loop, limits ? limits->iops : 0,
-		limits ? limits->bandwidth : 0, on_throttle, blk);
-	if (r < 0)
-		return r;
-	describe(blk);
-	r = device_init(&blk->dev, bus);
-	if (r == -ENOSPC)
-		*why = "there are too many devices";
-	return r;
-}
-
-struct device *blk_create(struct bus *bus, const char *path, unsigned flags,
-	const struct blk_limits *limits, const char **why)
-{
-	struct blk *blk = calloc(1, sizeof(*blk));
-
-	if (!blk) {
-		*why = "not enough memory";
-		return NULL;
-	}
-	blk->file.fd = blk->file.watch = -1;
-	blk->throttle.timer = -1;
-	blk->read_only = flags & BLK_READ_ONLY;
-	int r = open_blk(blk, bus, path, flags & BLK_SYNC, limits, why);
-	if (r < 0) {
-		blk_free(blk);
-		errno = -r;
-		return NULL;
-	}
-	if (!blk->read_only)
-		blk_file_watch(&blk->file, bus->loop, path, on_resize, blk);
-	log_info("disk %u: %s, %llu MiB%s%s", blk->dev.place, path,
-		(unsigned long long)(blk->file.sectors >> 11), blk->read_only ? ", read-only" : "",
-		blk_io_is_async(blk->io) ? "" : ", without io_uring");
-	return &blk->dev;
-}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio-blk: a raw image file or a block device of the host as a disk of the guest. */
+/* virtio-blk: an image or a block device of the host as a disk of the guest. */
 #ifndef DEVICE_BLK_H
 #define DEVICE_BLK_H
 
@@ -26,5 +26,14 @@ struct blk_limits {
  */
 struct device *blk_create(struct bus *bus, const char *path, unsigned flags,
 	const struct blk_limits *limits, const char **why);
+
+/*
+ * The same for a disk that another process serves by vhost-user at the socket, which is closed
+ * in any case. path is for messages. gone is called once if that process ends: the guest gets I/O
+ * errors from then on, and no memory of it may be touched when gone returns. The size is what it
+ * says at the start.
+ */
+struct device *blk_create_vhost(struct bus *bus, int socket, const char *path, unsigned flags,
+	const struct blk_limits *limits, void (*gone)(void *arg), void *arg, const char **why);
 
 #endif

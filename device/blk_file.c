@@ -96,12 +96,12 @@ static int measure(struct blk_file *file, const char **why)
  * or whose process has ended, and with it of the lock; so a machine that is
  * started again at once gets some patience.
  */
-static int lock(const struct blk_file *file, bool read_only, const char **why)
+static int lock(int fd, bool read_only, const char **why)
 {
 	const struct timespec pause = {.tv_nsec = 10L * 1000 * 1000};
 
 	for (int attempt = 0; attempt < 20; attempt++) {
-		if (flock(file->fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+		if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
 			return 0;
 		/* Some network file systems know no locks; that is no reason to refuse the disk. */
 		if (errno != EWOULDBLOCK)
@@ -109,6 +109,20 @@ static int lock(const struct blk_file *file, bool read_only, const char **why)
 		nanosleep(&pause, NULL);
 	}
 	return refuse(why, EBUSY, "is in use by another machine");
+}
+
+int blk_file_lock(const char *path, bool read_only, const char **why)
+{
+	int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int fd = open(path, flags), r;
+
+	if (fd < 0)
+		return refuse(why, errno, open_error(errno, read_only));
+	r = lock(fd, read_only, why);
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
 }
 
 int blk_file_open(struct blk_file *file, const char *path, bool read_only, const char **why)
@@ -122,7 +136,7 @@ int blk_file_open(struct blk_file *file, const char *path, bool read_only, const
 
 	int r = measure(file, why);
 	if (r == 0)
-		r = lock(file, read_only, why);
+		r = lock(file->fd, read_only, why);
 	/* On file systems that cannot but wait, io_uring takes O_NONBLOCK to mean EAGAIN. */
 	if (r == 0 && fcntl(file->fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
 		r = refuse(why, errno, strerror(errno));

@@ -27,6 +27,12 @@ struct blk_file {
 int blk_file_open(struct blk_file *file, const char *path, bool read_only, const char **why);
 
 /*
+ * Opens path for reading, and writing unless read_only, and locks it against a second machine.
+ * The descriptor, or -errno and *why.
+ */
+int blk_file_lock(const char *path, bool read_only, const char **why);
+
+/*
  * Measures the file anew whenever somebody closes it who had it open for writing,
  * and calls resized if it has another size, and one that a disk can have. Where
  * the host cannot tell, the size stays.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* File operations for virtio-blk: the io_uring way and the plain one. */
+/* File operations for virtio-blk: the io_uring way, the plain one, and that to another process. */
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -10,12 +10,14 @@
 
 #include "base/log.h"
 #include "device/blk_io.h"
+#include "device/blk_vhost.h"
 
 /* The plain way does this many bytes before it lets the loop look at other sources. */
 #define TURN_BYTES (4U << 20)
 
 struct blk_io {
 	struct loop *loop;
+	struct blk_vhost *vhost; /* or NULL, and the file is ours */
 	int fd;
 	struct blk_io_user user;
 	bool async;
@@ -264,6 +266,17 @@ struct blk_io *blk_io_create(
 	return io;
 }
 
+struct blk_io *blk_io_vhost(struct loop *loop, struct blk_vhost *v, const struct blk_io_user *user)
+{
+	struct blk_io *io = calloc(1, sizeof(*io));
+
+	if (!io)
+		return NULL;
+	*io = (struct blk_io){.loop = loop, .vhost = v, .fd = -1};
+	blk_vhost_user(v, user);
+	return io;
+}
+
 void blk_io_destroy(struct blk_io *io)
 {
 	loop_cancel(io->loop, &io->work);
@@ -276,11 +289,15 @@ void blk_io_destroy(struct blk_io *io)
 
 bool blk_io_is_async(const struct blk_io *io)
 {
-	return io->async;
+	return io->async || io->vhost;
 }
 
 void blk_io_queue(struct blk_io *io, struct blk_op *op)
 {
+	if (io->vhost) {
+		blk_vhost_queue(io->vhost, op);
+		return;
+	}
 	io->in_flight++;
 	if (io->async) {
 		ring_queue(io, op);
@@ -293,7 +310,9 @@ void blk_io_queue(struct blk_io *io, struct blk_op *op)
 
 void blk_io_submit(struct blk_io *io)
 {
-	if (io->async)
+	if (io->vhost)
+		blk_vhost_submit(io->vhost);
+	else if (io->async)
 		ring_submit(io);
 	else if (io->queue)
 		loop_defer(io->loop, &io->work);
@@ -301,6 +320,10 @@ void blk_io_submit(struct blk_io *io)
 
 void blk_io_drain(struct blk_io *io)
 {
+	if (io->vhost) {
+		blk_vhost_drain(io->vhost);
+		return;
+	}
 	if (io->async)
 		ring_drain(io);
 	while (!io->async && io->queue)

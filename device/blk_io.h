@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reads, writes and syncs of one host file for virtio-blk: through io_uring, or
- * where the host does not let us have one, by ordinary calls from the loop. Both
- * look alike: what was queued is done some time after blk_io_submit(), in any
- * order, possibly in part.
+ * where the host does not let us have one, by ordinary calls from the loop; or of a disk that
+ * another process serves. All look alike: what was queued is done some time after
+ * blk_io_submit(), in any order, possibly in part.
  */
 #ifndef DEVICE_BLK_IO_H
 #define DEVICE_BLK_IO_H
@@ -29,6 +29,7 @@ struct blk_op {
 	unsigned iovs;
 	uint64_t offset; /* all but SYNC */
 	uint64_t length; /* PUNCH, ZERO */
+	bool may_unmap; /* ZERO: the place on the disk may be given up */
 	struct blk_op *next; /* blk_io's */
 };
 
@@ -42,6 +43,7 @@ struct blk_io_user {
 };
 
 struct blk_io;
+struct blk_vhost;
 
 /*
  * For fd (not owned), with at most depth operations queued or in flight. sync:
@@ -50,6 +52,8 @@ struct blk_io;
  */
 struct blk_io *blk_io_create(
 	struct loop *loop, int fd, unsigned depth, bool sync, const struct blk_io_user *user);
+/* The same for what another process serves (not owned). */
+struct blk_io *blk_io_vhost(struct loop *loop, struct blk_vhost *v, const struct blk_io_user *user);
 /* Nothing may be in flight. */
 void blk_io_destroy(struct blk_io *io);
 

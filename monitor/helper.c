@@ -95,7 +95,7 @@ int helper_start(struct helpers *helpers, const char *const argv[], int fd, int 
 			close(fds[0]);
 		return -error;
 	}
-	helpers->pid[i] = pid;
+	helpers->pid[i] = helpers->last = pid;
 	if (errors)
 		*errors = fds[0];
 	return 0;
@@ -139,6 +139,14 @@ void helper_complaint(int errors, char line[HELPER_LINE])
 	for (char *c = line; *c; c++)
 		if ((unsigned char)*c < ' ')
 			*c = ' ';
+}
+
+bool helper_is(const struct helpers *helpers, pid_t pid)
+{
+	for (unsigned i = 0; i < HELPERS_MAX; i++)
+		if (helpers->pid[i] == pid)
+			return true;
+	return false;
 }
 
 void helper_forget(struct helpers *helpers, pid_t pid)

@@ -11,10 +11,11 @@
 #include <sys/types.h>
 
 #define HELPERS_MAX 32
-#define HELPER_LINE 200
+#define HELPER_LINE 1000
 
 struct helpers {
 	pid_t pid[HELPERS_MAX]; /* 0: none */
+	pid_t last; /* the one that was started last */
 };
 
 /*
@@ -37,6 +38,9 @@ bool helper_exists(const char *name);
 
 /* The last line that a helper has written to its stderr so far; "" if none. */
 void helper_complaint(int errors, char line[HELPER_LINE]);
+
+/* Whether a process is a helper still, and so nobody else's process id. */
+bool helper_is(const struct helpers *helpers, pid_t pid);
 
 /* A child has ended and was waited for: if it is a helper, it is one no more. */
 void helper_forget(struct helpers *helpers, pid_t pid);

@@ -70,6 +70,7 @@ struct machine {
 	struct session *session;
 	struct helpers helpers;
 	struct networks networks;
+	struct disks *disks;
 	int doorbell; /* eventfd, rung by spaces */
 	int timeout; /* timerfd of --timeout and of the grace after a shutdown, or -1 */
 	int signals; /* signalfd */

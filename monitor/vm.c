@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "device/blk.h"
 #include "device/rng.h"
 #include "monitor/cpu.h"
+#include "monitor/disks.h"
 #include "monitor/folders.h"
 #include "monitor/load.h"
 #include "monitor/ram_fault.h"
@@ -367,7 +367,6 @@ static void raise_event(void *machine, unsigned event)
 static int set_up_devices(struct machine *m)
 {
 	const struct vm_config *c = m->config;
-	unsigned i;
 
 	m->bus.ram = &m->ram;
 	m->bus.loop = m->loop;
@@ -395,17 +394,9 @@ static int set_up_devices(struct machine *m)
 		return -1;
 	if (!rng_create(&m->bus))
 		return fail("random device", errno);
-	const struct blk_limits limits = {c->iops, c->bandwidth};
-	for (i = 0; i < c->disks; i++) {
-		const char *why;
-
-		if (!blk_create(&m->bus, c->disk[i].path, c->disk[i].read_only ? BLK_READ_ONLY : 0,
-			    &limits, &why)) {
-			log_error("disk %s: %s; give a raw image or a block device",
-				c->disk[i].path, why);
-			return -1;
-		}
-	}
+	m->disks = disks_create(&m->bus, c, &m->helpers);
+	if (!m->disks)
+		return -1;
 	const struct memory_config memory = memory_config(m);
 
 	m->memory = memory_create(&m->bus, &memory);
@@ -462,6 +453,8 @@ static void tear_down(struct machine *m)
 	bus_destroy(&m->bus);
 	networks_destroy(&m->networks);
 	helpers_end(&m->helpers);
+	/* Locks of images go when nobody serves them any more. */
+	disks_destroy(m->disks);
 	console_ring_close(m);
 	vcpus_destroy(m);
 	control_destroy(&m->control);

@@ -21,6 +21,7 @@
 
 struct vm_disk {
 	const char *path;
+	const char *format; /* "raw", "qcow2", ...; NULL: what its name and its first bytes say */
 	bool read_only;
 };
 

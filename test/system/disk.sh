@@ -13,7 +13,7 @@ truncate -s 1M "$TMP/c"
 lucid --disk "$TMP/a" -- sh -c 'mount -t ext4 /dev/vda /mnt && echo hello >/mnt/file &&
 	dd if=/dev/zero of=/mnt/big bs=1M count=10 2>/dev/null && umount /mnt && echo done'
 check 'ext4 read and write' both 0 'done'
-check 'ext4 is sound' /sbin/e2fsck -fn "$TMP/a" >/dev/null 2>&1
+check 'ext4 is sound' eval '/sbin/e2fsck -fn "$TMP/a" >/dev/null 2>&1'
 run /sbin/debugfs -R 'cat file' "$TMP/a"
 check 'the file is there' out_is hello
 

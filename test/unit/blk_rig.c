@@ -23,6 +23,11 @@ void start(unsigned flags)
 
 	if (!blk_create(&rig.bus, path, flags | way, limits, &why))
 		fail_msg("blk_create: %s", why);
+	start_made();
+}
+
+void start_made(void)
+{
 	uint64_t features = (uint64_t)rig_call(&rig, LUCID_MC_DEV_FEATURES, 0, 0, 0);
 	rig_negotiate(&rig, 0, features);
 	ring_open(&ring, &rig, 0, 0, QUEUE);

@@ -36,6 +36,8 @@ int teardown(void **state);
 
 /* Makes the disk, with these flags of blk_create(), and drives it. */
 void start(unsigned flags);
+/* The same for one that is made already. */
+void start_made(void);
 
 /* Lays out a request of up to three descriptors from head on, and offers it. */
 void ask(unsigned head, unsigned type, uint64_t sector, uint64_t pa, uint32_t len, unsigned flags);

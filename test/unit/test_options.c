@@ -200,6 +200,15 @@ static void disks(void **state)
 	assert_string_equal(o.vm.disk[3].path, "d,e");
 	assert_true(o.vm.disk[3].read_only);
 	options_free(&o);
+	good(&o, "run --disk a,format=qcow2,ro --disk b,ro,format=raw --disk c");
+	assert_string_equal(o.vm.disk[0].path, "a");
+	assert_string_equal(o.vm.disk[0].format, "qcow2");
+	assert_true(o.vm.disk[0].read_only);
+	assert_string_equal(o.vm.disk[1].format, "raw");
+	assert_true(o.vm.disk[1].read_only);
+	assert_null(o.vm.disk[2].format);
+	options_free(&o);
+	bad("run --disk a,format=nbd", "no format is called nbd");
 	bad("run --disk ,ro", "no path");
 	for (int i = 0; i < VM_DISKS_MAX; i++)
 		strcat(line, " --disk x");

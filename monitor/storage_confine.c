@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What qemu-storage-daemon keeps, taken before it is started: the image by Landlock, where the
+ * host has it, no capability but the one to open files as their owner could, and a list of
+ * system calls. It is a program of others, so a call that is not on its list fails and does not
+ * end it: it may ask for what it can do without.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/allow.h"
+#include "monitor/disks.h"
+
+#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define ALL_OF_FIRST_VERSION ((1ULL << 13) - 1)
+/* Of later versions than Debian 12's headers: moving between folders, changing sizes. */
+#define ACCESS_REFER (1ULL << 13)
+#define ACCESS_TRUNCATE (1ULL << 14)
+
+static int allow_path(int ruleset, const char *path, uint64_t access)
+{
+	struct landlock_path_beneath_attr rule = {.allowed_access = access};
+	int r;
+
+	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
+	if (rule.parent_fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	r = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+	r = r < 0 ? -errno : 0;
+	close(rule.parent_fd);
+	return r;
+}
+
+/* What a program needs to start, and the image; with what that lies on, which is in its folder. */
+static int allow_paths(int ruleset, const struct storage *s, uint64_t handled)
+{
+	static const char *const parts[] = {"/usr", "/lib", "/lib64"};
+	uint64_t image = LANDLOCK_ACCESS_FS_READ_FILE;
+	char folder[PATH_MAX];
+	int r = 0;
+
+	if (!s->disk->read_only)
+		image |= LANDLOCK_ACCESS_FS_WRITE_FILE | (handled & ACCESS_TRUNCATE);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && r == 0; i++)
+		r = allow_path(ruleset, parts[i], READ | LANDLOCK_ACCESS_FS_EXECUTE);
+	if (r == 0)
+		r = allow_path(ruleset, "/etc/ld.so.cache", LANDLOCK_ACCESS_FS_READ_FILE);
+	if (r == 0)
+		r = allow_path(ruleset, "/dev/null",
+			LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
+	if (r == 0)
+		r = allow_path(ruleset, s->disk->path, image);
+	if (r == 0 && s->backing) {
+		snprintf(folder, sizeof(folder), "%s", s->disk->path);
+		r = allow_path(ruleset, dirname(folder), LANDLOCK_ACCESS_FS_READ_FILE);
+	}
+	return r;
+}
+
+static int take_landlock(const struct storage *s)
+{
+	struct landlock_ruleset_attr attr = {.handled_access_fs = ALL_OF_FIRST_VERSION};
+	long version =
+		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	int fd, r;
+
+	/* An older host: then no image may name another file, which could be any. */
+	if (version < 1)
+		return s->backing ? -ENOSYS : 0;
+	if (version >= 2)
+		attr.handled_access_fs |= ACCESS_REFER;
+	if (version >= 3)
+		attr.handled_access_fs |= ACCESS_TRUNCATE;
+	fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	if (fd < 0)
+		return -errno;
+	r = allow_paths(fd, s, attr.handled_access_fs);
+	if (r == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+/* Root's server opens what root may open, and that is all that it has of root. */
+static int drop_capabilities(void)
+{
+	const uint32_t keep = 1U << CAP_DAC_OVERRIDE;
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{0}};
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	/* Of the bounding set, which is what root gets when it executes something. */
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (cap != CAP_DAC_OVERRIDE && (data[0].effective & (1U << CAP_SETPCAP)))
+			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	data[0].effective &= keep;
+	data[0].permitted &= keep;
+	data[0].inheritable = data[1].inheritable = 0;
+	data[1].effective = data[1].permitted = 0;
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+static const int allowed[] = {
+	/* the image */
+	SCMP_SYS(openat),
+	SCMP_SYS(open),
+	SCMP_SYS(close),
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(readv),
+	SCMP_SYS(writev),
+	SCMP_SYS(pread64),
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(preadv),
+	SCMP_SYS(pwritev),
+	SCMP_SYS(fsync),
+	SCMP_SYS(fdatasync),
+	SCMP_SYS(fallocate),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(lseek),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(ioctl),
+	SCMP_SYS(fstat),
+	SCMP_SYS(stat),
+	SCMP_SYS(lstat),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(statx),
+	SCMP_SYS(statfs),
+	SCMP_SYS(fstatfs),
+	SCMP_SYS(access),
+	SCMP_SYS(readlink),
+	SCMP_SYS(getcwd),
+	SCMP_SYS(fadvise64),
+	SCMP_SYS(sync_file_range),
+	SCMP_SYS(copy_file_range),
+	/* its socket */
+	SCMP_SYS(listen),
+	SCMP_SYS(accept4),
+	SCMP_SYS(accept),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt),
+	/* its loop and threads */
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(epoll_create1),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(eventfd2),
+	SCMP_SYS(pipe2),
+	SCMP_SYS(signalfd4),
+	SCMP_SYS(futex),
+	SCMP_SYS(membarrier),
+	SCMP_SYS(clone),
+	SCMP_SYS(clone3),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(set_tid_address),
+	SCMP_SYS(rseq),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(nanosleep),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigtimedwait),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(tgkill),
+	/* memory, the libraries, the start and the end */
+	SCMP_SYS(brk),
+	SCMP_SYS(mmap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(mprotect),
+	SCMP_SYS(madvise),
+	SCMP_SYS(execve),
+	SCMP_SYS(arch_prctl),
+	SCMP_SYS(prctl),
+	SCMP_SYS(prlimit64),
+	SCMP_SYS(getrlimit),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(sysinfo),
+	SCMP_SYS(uname),
+	SCMP_SYS(getpid),
+	SCMP_SYS(getppid),
+	SCMP_SYS(gettid),
+	SCMP_SYS(getuid),
+	SCMP_SYS(geteuid),
+	SCMP_SYS(getgid),
+	SCMP_SYS(getegid),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+};
+
+static int take_filter(void)
+{
+	scmp_filter_ctx list = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	int err = list ? 0 : -ENOMEM;
+
+	/* What the C library tries first and does without. */
+	if (!err)
+		err = seccomp_rule_add(list, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2), 0);
+	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && !err; i++)
+		err = seccomp_rule_add(list, SCMP_ACT_ALLOW, allowed[i], 0);
+	if (!err)
+		return allow_only(list);
+	if (list)
+		seccomp_release(list);
+	return err;
+}
+
+bool storage_confine(const struct storage *s)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && drop_capabilities() == 0 &&
+	       take_landlock(s) == 0 && take_filter() == 0;
+}
