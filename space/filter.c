@@ -11,16 +11,16 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "abi/space.h"
-
-#define SECCOMP_SET_MODE_FILTER_VALUE 1
 
 #define RULE(ctx, call, ...)                                                                       \
 	do {                                                                                       \
@@ -43,19 +43,22 @@
 #define KICK_MASK ((scmp_datum_t) ~(LUCID_VCPUS - 1))
 #define PROT_MASK ((scmp_datum_t) ~(PROT_READ | PROT_WRITE | PROT_EXEC))
 
-/* Guest addresses: everything below the stub's own. */
-static int allow_mappings(scmp_filter_ctx ctx)
+/* Guest addresses: everything below the stub's own, and RAM as far as there is. */
+static int allow_mappings(scmp_filter_ctx ctx, const struct filter_wants *wants)
 {
 	RULE(ctx, mmap, SCMP_A0(SCMP_CMP_LT, LUCID_STUB_BASE),
 		SCMP_A1(SCMP_CMP_LT, LUCID_STUB_BASE), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_MASK, 0),
 		SCMP_A3(SCMP_CMP_MASKED_EQ, (scmp_datum_t)~MAP_POPULATE, MAP_SHARED | MAP_FIXED),
-		SCMP_A4(SCMP_CMP_EQ, STUB_FD_RAM));
+		SCMP_A4(SCMP_CMP_EQ, STUB_FD_RAM), SCMP_A5(SCMP_CMP_LT, wants->ram_size));
 	RULE(ctx, munmap, SCMP_A0(SCMP_CMP_LT, LUCID_STUB_BASE),
 		SCMP_A1(SCMP_CMP_LT, LUCID_STUB_BASE));
 	RULE(ctx, mprotect, SCMP_A0(SCMP_CMP_LT, LUCID_STUB_BASE),
 		SCMP_A1(SCMP_CMP_LT, LUCID_STUB_BASE), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_MASK, 0));
+	if (!wants->key)
+		return 0;
 	RULE(ctx, pkey_mprotect, SCMP_A0(SCMP_CMP_LT, LUCID_STUB_BASE),
-		SCMP_A1(SCMP_CMP_LT, LUCID_STUB_BASE), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_MASK, 0));
+		SCMP_A1(SCMP_CMP_LT, LUCID_STUB_BASE), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_MASK, 0),
+		SCMP_A3(SCMP_CMP_EQ, wants->key));
 	return 0;
 }
 
@@ -64,7 +67,8 @@ static int allow_kicks(scmp_filter_ctx ctx)
 {
 	RULE(ctx, write, SCMP_A0(SCMP_CMP_MASKED_EQ, KICK_MASK, STUB_FD_KICK),
 		SCMP_A2(SCMP_CMP_EQ, 1));
-	RULE(ctx, read, SCMP_A0(SCMP_CMP_MASKED_EQ, KICK_MASK, STUB_FD_KICK));
+	RULE(ctx, read, SCMP_A0(SCMP_CMP_MASKED_EQ, KICK_MASK, STUB_FD_KICK),
+		SCMP_A2(SCMP_CMP_LE, 4096));
 	RULE(ctx, membarrier, SCMP_A0(SCMP_CMP_EQ, MEMBARRIER_CMD_GLOBAL_EXPEDITED));
 	return 0;
 }
@@ -76,22 +80,23 @@ static int allow_places(scmp_filter_ctx ctx)
 	return 0;
 }
 
-static int allow_space(scmp_filter_ctx ctx, bool kicks, bool places)
+static int allow_space(scmp_filter_ctx ctx, const struct filter_wants *wants)
 {
-	int err = allow_mappings(ctx);
+	int err = allow_mappings(ctx, wants);
 
-	if (!err && kicks)
+	if (!err && wants->kicks)
 		err = allow_kicks(ctx);
-	if (!err && places)
+	if (!err && wants->places)
 		err = allow_places(ctx);
 	if (err)
 		return err;
 	RULE(ctx, futex, SCMP_A1(SCMP_CMP_EQ, FUTEX_WAIT));
-	RULE(ctx, futex, SCMP_A1(SCMP_CMP_EQ, FUTEX_WAKE));
+	RULE(ctx, futex, SCMP_A1(SCMP_CMP_EQ, FUTEX_WAKE), SCMP_A2(SCMP_CMP_EQ, 1));
 	RULE(ctx, write, SCMP_A0(SCMP_CMP_EQ, STUB_FD_DOORBELL), SCMP_A2(SCMP_CMP_EQ, 8));
 	RULE(ctx, timerfd_settime, SCMP_A0(SCMP_CMP_EQ, STUB_FD_TIMER), SCMP_A1(SCMP_CMP_EQ, 0),
 		SCMP_A3(SCMP_CMP_EQ, 0));
-	RULE(ctx, pread64, SCMP_A0(SCMP_CMP_EQ, STUB_FD_SCHEDSTAT));
+	RULE(ctx, pread64, SCMP_A0(SCMP_CMP_EQ, STUB_FD_SCHEDSTAT), SCMP_A2(SCMP_CMP_LE, 64),
+		SCMP_A3(SCMP_CMP_EQ, 0));
 	RULE_ANY(ctx, rt_sigreturn);
 	/* How the host goes on with a futex wait that SIGSTOP or a debugger broke into. */
 	RULE_ANY(ctx, restart_syscall);
@@ -107,11 +112,10 @@ static int allow_zygote(scmp_filter_ctx ctx, bool kicks)
 	RULE(ctx, write, SCMP_A0(SCMP_CMP_EQ, STUB_FD_ZYGOTE));
 	RULE(ctx, close, SCMP_A0(SCMP_CMP_LT, 3));
 	RULE(ctx, close, SCMP_A0(SCMP_CMP_EQ, STUB_FD_ZYGOTE));
-	RULE(ctx, clone, SCMP_A0(SCMP_CMP_EQ, CLONE_PARENT | SIGCHLD));
+	RULE(ctx, clone, SCMP_A0(SCMP_CMP_EQ, CLONE_PARENT | SIGCHLD), SCMP_A1(SCMP_CMP_EQ, 0));
 	RULE(ctx, prctl, SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG), SCMP_A1(SCMP_CMP_EQ, SIGKILL));
 	RULE(ctx, prctl, SCMP_A0(SCMP_CMP_EQ, PR_SET_SYSCALL_USER_DISPATCH));
-	RULE(ctx, seccomp, SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER_VALUE),
-		SCMP_A1(SCMP_CMP_EQ, 0));
+	RULE(ctx, seccomp, SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER), SCMP_A1(SCMP_CMP_EQ, 0));
 	RULE_ANY(ctx, getppid);
 	RULE_ANY(ctx, getpid);
 	RULE(ctx, close, SCMP_A0(SCMP_CMP_EQ, STUB_FD_PROC));
@@ -165,32 +169,75 @@ static int allow_own(scmp_filter_ctx ctx)
 	return 0;
 }
 
-int filter_space(struct sock_filter *program, size_t max, bool kicks, bool places)
+#define FIELD(field) ((unsigned)offsetof(struct seccomp_data, field))
+#define LOW(n) (FIELD(args) + 8 * (n))
+#define HIGH(n) (LOW(n) + 4)
+#define END_HIGH ((unsigned)(LUCID_STUB_BASE >> 32))
+
+/*
+ * What libseccomp cannot say: address and length of a mapping, each below the stub, do not add up
+ * to more than where it begins. Classic BPF has 32-bit words, so the carry is made by hand.
+ */
+static const struct sock_filter ends[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(nr)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_mmap, 3, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_munmap, 2, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_mprotect, 1, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_pkey_mprotect, 0, 20),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOW(0)),
+	BPF_STMT(BPF_MISC | BPF_TAX, 0),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOW(1)),
+	BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+	BPF_STMT(BPF_ST, 0),
+	BPF_JUMP(BPF_JMP | BPF_JGE | BPF_X, 0, 2, 0),
+	BPF_STMT(BPF_LD | BPF_IMM, 1),
+	BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
+	BPF_STMT(BPF_LD | BPF_IMM, 0),
+	BPF_STMT(BPF_MISC | BPF_TAX, 0),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, HIGH(0)),
+	BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+	BPF_STMT(BPF_MISC | BPF_TAX, 0),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, HIGH(1)),
+	BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+	BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, END_HIGH, 3, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, END_HIGH, 0, 3),
+	BPF_STMT(BPF_LD | BPF_MEM, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+};
+#define ENDS (sizeof(ends) / sizeof(ends[0]))
+_Static_assert((LUCID_STUB_BASE & 0xffffffff) == 0, "ends[] compares its high word alone");
+
+int filter_space(struct sock_filter *program, size_t max, const struct filter_wants *wants)
 {
 	scmp_filter_ctx ctx = new_list();
 	int ret;
 
 	if (!ctx)
 		return -ENOMEM;
-	ret = allow_space(ctx, kicks, places);
-	if (!ret && kicks)
+	ret = allow_space(ctx, wants);
+	if (!ret && wants->kicks)
 		ret = allow_own(ctx);
 	if (!ret)
-		ret = export(ctx, program, max);
+		ret = max > ENDS ? export(ctx, program + ENDS, max - ENDS) : -E2BIG;
+	if (ret > 0) {
+		memcpy(program, ends, sizeof(ends));
+		ret += (int)ENDS;
+	}
 	seccomp_release(ctx);
 	return ret;
 }
 
-int filter_zygote(bool kicks, bool places)
+int filter_zygote(const struct filter_wants *wants)
 {
 	scmp_filter_ctx ctx = new_list();
 	int ret;
 
 	if (!ctx)
 		return -ENOMEM;
-	ret = allow_space(ctx, kicks, places);
+	ret = allow_space(ctx, wants);
 	if (!ret)
-		ret = allow_zygote(ctx, kicks);
+		ret = allow_zygote(ctx, wants->kicks);
 	if (!ret)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);

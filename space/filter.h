@@ -5,16 +5,24 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <linux/filter.h>
 
+/* What a machine's spaces need beyond what all need. */
+struct filter_wants {
+	uint64_t ram_size; /* bytes; mappings begin within them */
+	unsigned key; /* protection key of kernel memory, the only one to be given; 0: none */
+	bool kicks; /* there are other vCPUs to kick */
+	bool places; /* there are CPUs of the host to choose from */
+};
+
 /*
- * The program for a space, into program (at most max instructions); kicks: there are other
- * vCPUs to kick; places: there are CPUs of the host to choose from. Where it has STUB_FILTER_PID
+ * The program for a space, into program (at most max instructions). Where it has STUB_FILTER_PID
  * each space puts its own process id. Returns its length in instructions, or -errno.
  */
-int filter_space(struct sock_filter *program, size_t max, bool kicks, bool places);
+int filter_space(struct sock_filter *program, size_t max, const struct filter_wants *wants);
 
 /* Puts the calling process, the zygote to be, under the zygote's list. 0 or -errno. */
-int filter_zygote(bool kicks, bool places);
+int filter_zygote(const struct filter_wants *wants);
 
 #endif

@@ -163,13 +163,30 @@ static void set_keys(const struct space_config *config, struct stub_private *pri
 	set_key(STUB_PRIVATE_ADDR, STUB_PRIVATE_SIZE, rw, key_stub);
 }
 
+/*
+ * Whether the machine was started on fewer CPUs than the host gives its user, by taskset perhaps.
+ * Who may choose between some CPUs may choose any other, so its spaces may not choose at all.
+ */
+static bool was_narrowed(const cpu_set_t *cpus)
+{
+	cpu_set_t all;
+
+	memset(&all, 0xff, sizeof(all));
+	if (sched_setaffinity(0, sizeof(all), &all) < 0 ||
+		sched_getaffinity(0, sizeof(all), &all) < 0 ||
+		sched_setaffinity(0, sizeof(*cpus), cpus) < 0)
+		return true;
+	return !CPU_EQUAL(&all, cpus);
+}
+
 /* Between which CPUs its spaces may choose. With one, or more than a mask holds: none. */
 static void find_cpus(struct stub_shared *shared)
 {
 	cpu_set_t cpus;
 
 	_Static_assert(sizeof(cpus) == sizeof(shared->allowed), "one mask");
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || CPU_COUNT(&cpus) < 2)
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || CPU_COUNT(&cpus) < 2 ||
+		was_narrowed(&cpus))
 		return;
 	memcpy(shared->allowed, &cpus, sizeof(cpus));
 	shared->allowed_count = (unsigned)CPU_COUNT(&cpus);
@@ -184,20 +201,33 @@ static void fill_private(
 	const struct space_config *config, struct stub_private *private, pid_t monitor)
 {
 	unsigned eax, ebx, ecx, edx;
-	int length;
 
 	private->monitor = (unsigned long)monitor;
 	private->user.cpu = config->vcpu;
 	private->exit_cs = LUCID_USER_CS;
 	private->exit_ss = LUCID_USER_SS;
 	private->xsavec = __get_cpuid_count(13, 1, &eax, &ebx, &ecx, &edx) && (eax & bit_XSAVEC);
-	length = filter_space((struct sock_filter *)private->filter,
-		sizeof(private->filter) / sizeof(struct sock_filter), config->kick, places());
+}
+
+/* The list of spaces, which each of them takes, and the zygote's own. */
+static void set_lists(const struct space_config *config, struct stub_private *private)
+{
+	const struct filter_wants wants = {
+		.ram_size = config->ram->size,
+		.key = private->key_kernel,
+		.kicks = config->kick != NULL,
+		.places = places(),
+	};
+	int length = filter_space((struct sock_filter *)private->filter,
+		sizeof(private->filter) / sizeof(struct sock_filter), &wants);
+
+	private->filter_len = (unsigned short)length;
+	if (length >= 0)
+		length = filter_zygote(&wants);
 	if (length < 0) {
 		errno = -length;
-		give_up("seccomp list");
+		give_up("seccomp");
 	}
-	private->filter_len = (unsigned short)length;
 }
 
 static void set_signals(bool keys)
@@ -308,7 +338,6 @@ _Noreturn void zygote_main(const struct space_config *config, int order)
 	struct stub_private *private = (struct stub_private *)STUB_PRIVATE_ADDR;
 	unsigned features = config->control->info->features;
 	pid_t monitor = getppid();
-	int err;
 
 	set_process(monitor);
 	if (config->cpus && sched_setaffinity(0, sizeof(*config->cpus), config->cpus) < 0)
@@ -324,10 +353,6 @@ _Noreturn void zygote_main(const struct space_config *config, int order)
 	if (features & LUCID_FEATURE_PKU)
 		set_keys(config, private);
 	forget_libc();
-	err = filter_zygote(config->kick, places());
-	if (err) {
-		errno = -err;
-		give_up("seccomp");
-	}
+	set_lists(config, private);
 	enter_stub();
 }
