@@ -196,6 +196,7 @@
 /* lucid_info.features */
 #define LUCID_FEATURE_PKU (1 << 0) /* user mode cannot reach the kernel windows */
 #define LUCID_FEATURE_CPUID (1 << 1) /* user mode's CPUID answers from lucid_info.cpuid */
+#define LUCID_FEATURE_SPLIT (1 << 2) /* user mode runs in spaces that map none of the kernel */
 
 #define LUCID_INFO_HYPERCALLS 64 /* offset of lucid_info.hypercall */
 #define LUCID_CPUID_LEAVES 96

@@ -16,7 +16,7 @@
 #define STUB_TEXT_ADDR LUCID_STUB_BASE /* read, execute; shared by all */
 #define STUB_TEXT_SIZE 0x10000
 #define STUB_PRIVATE_ADDR LUCID_USER_ADDR /* struct stub_private; key S */
-#define STUB_PRIVATE_SIZE 0x1000
+#define STUB_PRIVATE_SIZE 0x2000
 #define STUB_STACK_ADDR 0x700000300000 /* own stack, then the signal stack; key K */
 #define STUB_STACK_SIZE 0x10000
 #define STUB_SIGSTACK_ADDR (STUB_STACK_ADDR + STUB_STACK_SIZE)
@@ -25,6 +25,14 @@
 #define STUB_SHARED_SIZE 0xd000
 #define STUB_MACHINE_ADDR 0x700000480000 /* struct stub_machine, one a VM; key K */
 #define STUB_MACHINE_SIZE 0x1000
+/* A twin's text, the last page of the stub's: all of it that the twin maps. */
+#define STUB_TWIN_TEXT_ADDR (STUB_TEXT_ADDR + STUB_TEXT_SIZE - 0x1000)
+#define STUB_TWIN_TEXT_SIZE 0x1000
+/* Shared by a space and its twin: struct stub_twin, read-only there, and its signal stack. */
+#define STUB_TWIN_ADDR 0x700000600000
+#define STUB_TWIN_SIZE 0x4000
+#define STUB_TWIN_STACK_ADDR (STUB_TWIN_ADDR + STUB_TWIN_SIZE)
+#define STUB_TWIN_STACK_SIZE 0x10000
 
 /* ---- Descriptors of a space -------------------------------------------------- */
 
@@ -40,9 +48,18 @@
 
 /* The signal by which the running space is interrupted: SIGUSR1. */
 #define STUB_KICK_SIGNAL 10
+/* By which a space learns that its twin has ended: SIGUSR2. */
+#define STUB_TWIN_SIGNAL 12
 
-/* Stands in a space's seccomp program for its own process id, which it puts there itself. */
-#define STUB_FILTER_PID 0x4c504944
+/* Stand in a space's seccomp program for what it puts there itself at its birth: */
+#define STUB_FILTER_PID 0x4c504944 /* its own process id */
+#define STUB_FILTER_TWIN 0x4c505457 /* the descriptor of its twin's process */
+#define STUB_FILTER_NOTIFY 0x4c504e54 /* the descriptor of its twin's calls */
+
+/* How a twin says that it waits: a call that is never executed. */
+#define STUB_TWIN_YIELD __NR_getppid
+/* A twin unmaps below here on its own, in pieces of half of that at most. */
+#define STUB_TWIN_END LUCID_USER_END
 
 /* Bit of lucid_vcpu.pending that sends ways out of the stub to look at machine.pause. */
 #define STUB_EVENT_PAUSE 7
@@ -83,6 +100,8 @@
 #define STUB_CPU_WORDS 16 /* CPUs of a host beyond 1024 are left alone */
 #define STUB_RANGES 8
 #define STUB_RUNS 64
+#define STUB_TWIN_CALLS 32
+#define STUB_TWIN_FILTER 100
 
 /* Offsets for assembler. */
 #define PRIV_SELECTOR 0
@@ -97,6 +116,19 @@
 #define PRIV_EXIT_RFLAGS 104
 #define PRIV_EXIT_RSP 112
 #define PRIV_EXIT_SS 120
+#define PRIV_TWIN 132
+#define PRIV_TWIN_DEAD 136
+#define TWIN_COUNT 0
+#define TWIN_RESUME 4
+#define TWIN_FLAGS 8
+#define TWIN_XCR0 16
+#define TWIN_FS 24
+#define TWIN_GS 32
+#define TWIN_FRAME 40
+#define TWIN_CALL 208
+#define TWIN_CALL_SIZE 56
+#define TWIN_PROGRAM 2000
+#define TWIN_XSAVE 0x1000
 #define SHARED_RSP 0
 #define SHARED_FS 8
 #define SHARED_XCR0 16
@@ -104,7 +136,7 @@
 
 #ifndef __ASSEMBLER__
 
-/* The page of one space alone. User mode may read it (key S), not write it. */
+/* The pages of one space alone. User mode may read it (key S), not write it. */
 struct stub_private {
 	struct lucid_user user; /* selector first: Syscall User Dispatch reads it */
 	unsigned int pkru; /* PKRU of user mode; 0: the host has no keys */
@@ -119,15 +151,52 @@ struct stub_private {
 	unsigned long exit_rax, exit_rcx, exit_rdx;
 	unsigned long exit_rip, exit_cs, exit_rflags, exit_rsp, exit_ss;
 	unsigned int place; /* as shared.place: where this space may run */
-	/* The spaces' seccomp program, installed by each at its birth. */
-	unsigned short filter_len;
-	unsigned short filter_pad[3];
+	unsigned int twin; /* 1: user mode runs in a twin */
+	unsigned int twin_dead; /* 1: it has ended */
+	unsigned int twin_maps; /* mappings that it has, at most */
+	unsigned int twin_place; /* as place: where it may run */
+	unsigned int twin_failed; /* calls of it that failed, one after another */
+	unsigned int twin_fault; /* 1: the last page fault was user mode's */
+	unsigned int twin_fd; /* its process */
+	unsigned int notify_fd; /* its calls */
+	unsigned int xsave_size; /* bytes of the guest's components in a signal frame */
+	unsigned long twin_call; /* the call by which it waits; 0: it has not got there yet */
+	/* The spaces' seccomp program, installed by each at its birth, and the twins'. */
+	unsigned short filter_len, twin_filter_len;
+	unsigned short filter_pad[2];
 	unsigned long filter[400]; /* struct sock_filter */
+	unsigned long twin_filter[STUB_TWIN_FILTER];
+};
+
+/* A host system call that a space has its twin make. */
+struct stub_twin_call {
+	unsigned long nr, arg[6];
+};
+
+/*
+ * What a space tells its twin, which can read and not write it. It is obeyed by nobody but
+ * the twin's text, and has nothing in it that user mode may not know.
+ */
+struct stub_twin {
+	unsigned int count; /* of call */
+	unsigned int resume; /* 1: goes on in user mode; 0: waits again after the calls */
+	unsigned long flags; /* RFLAGS to load the rest with */
+	unsigned long xcr0; /* state components to load */
+	unsigned long fs, gs;
+	struct lucid_frame frame;
+	struct stub_twin_call call[STUB_TWIN_CALLS];
+	struct {
+		unsigned short len, pad[3];
+		const void *filter;
+	} program; /* struct sock_fprog */
+	unsigned long cpus[STUB_CPU_WORDS];
+	unsigned long filter[STUB_TWIN_FILTER];
+	unsigned char xsave[STUB_XSAVE_SIZE] __attribute__((aligned(4096)));
 };
 
 /* A run that was mapped writable; it may be gone by now. */
 struct stub_run {
-	unsigned long start, size; /* bytes; bit 0 of size: executable too */
+	unsigned long start, size; /* bytes; bit 0 of size: executable too; bit 1: the twin's */
 };
 
 struct stub_slot {
@@ -198,11 +267,25 @@ SPACE_ASSERT(stub_private, pkru, PRIV_PKRU);
 SPACE_ASSERT(stub_private, xsavec, PRIV_XSAVEC);
 SPACE_ASSERT(stub_private, exit_rax, PRIV_EXIT_RAX);
 SPACE_ASSERT(stub_private, exit_ss, PRIV_EXIT_SS);
+SPACE_ASSERT(stub_private, twin, PRIV_TWIN);
+SPACE_ASSERT(stub_private, twin_dead, PRIV_TWIN_DEAD);
+SPACE_ASSERT(stub_twin, count, TWIN_COUNT);
+SPACE_ASSERT(stub_twin, resume, TWIN_RESUME);
+SPACE_ASSERT(stub_twin, flags, TWIN_FLAGS);
+SPACE_ASSERT(stub_twin, xcr0, TWIN_XCR0);
+SPACE_ASSERT(stub_twin, fs, TWIN_FS);
+SPACE_ASSERT(stub_twin, gs, TWIN_GS);
+SPACE_ASSERT(stub_twin, frame, TWIN_FRAME);
+SPACE_ASSERT(stub_twin, call, TWIN_CALL);
+SPACE_ASSERT(stub_twin, program, TWIN_PROGRAM);
+SPACE_ASSERT(stub_twin, xsave, TWIN_XSAVE);
+_Static_assert(sizeof(struct stub_twin_call) == TWIN_CALL_SIZE, "as twin_text.S has it");
+_Static_assert(sizeof(struct stub_twin) == STUB_TWIN_SIZE, "as mapped");
 SPACE_ASSERT(stub_shared, rsp, SHARED_RSP);
 SPACE_ASSERT(stub_shared, fs, SHARED_FS);
 SPACE_ASSERT(stub_shared, xcr0, SHARED_XCR0);
 SPACE_ASSERT(stub_shared, xsave, SHARED_XSAVE);
-_Static_assert(sizeof(struct stub_private) <= STUB_PRIVATE_SIZE, "one page");
+_Static_assert(sizeof(struct stub_private) <= STUB_PRIVATE_SIZE, "as mapped");
 _Static_assert(sizeof(struct stub_shared) == STUB_SHARED_SIZE, "as mapped");
 _Static_assert(sizeof(struct stub_machine) <= STUB_MACHINE_SIZE, "one page");
 

@@ -48,6 +48,7 @@ enum {
 	OPT_DETACH,
 	OPT_TTY,
 	OPT_BALLOON,
+	OPT_ISOLATION,
 	OPT_VSOCK,
 	OPT_VERBOSE,
 	OPT_TIMEOUT,
@@ -78,6 +79,7 @@ static const struct option long_options[] = {
 	{"tty", no_argument, NULL, OPT_TTY},
 	{"vsock", no_argument, NULL, OPT_VSOCK},
 	{"balloon", required_argument, NULL, OPT_BALLOON},
+	{"isolation", required_argument, NULL, OPT_ISOLATION},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -357,6 +359,25 @@ static int parse_hostname(struct options *o, const char *arg)
 	return 0;
 }
 
+static int parse_isolation(struct options *o, const char *arg)
+{
+	static const char *const ways[] = {
+		[VM_ISOLATION_AUTO] = "auto",
+		[VM_ISOLATION_UNIFIED] = "unified",
+		[VM_ISOLATION_SPLIT] = "split",
+	};
+	unsigned i;
+
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (strcmp(arg, ways[i]) == 0) {
+			o->vm.isolation = (enum vm_isolation)i;
+			return 0;
+		}
+	}
+	log_error("--isolation %s: not a way; give auto, unified or split", arg);
+	return -1;
+}
+
 static int parse_timeout(struct options *o, const char *arg)
 {
 	const char *s = arg;
@@ -452,6 +473,8 @@ static int parse_option(struct options *o, int opt, char *arg)
 			return 0;
 		log_error("--balloon %s: not a way; give auto or manual", arg);
 		return -1;
+	case OPT_ISOLATION:
+		return parse_isolation(o, arg);
 	case OPT_VSOCK:
 		o->vm.vsock_outward = true;
 		return 0;

@@ -28,6 +28,7 @@ static const char help[] =
 	"  --balloon auto      give memory back when the host is short of it\n"
 	"  --cpus N            virtual CPUs, 1 to 64 (default 1)\n"
 	"  --cpu-affinity LIST keep them on these CPUs of the host, in turns: 0,2-3\n"
+	"  --isolation split   keep programs from the guest's kernel in processes of their own\n"
 	"  --timeout SECONDS   power the guest off after this time\n"
 	"\n"
 	"Files:\n"

@@ -216,7 +216,9 @@ static int set_up_process(void)
 	/* A file at the user's limit is an error of the guest's write, not our end. */
 	signal(SIGXFSZ, SIG_IGN);
 	setrlimit(RLIMIT_CORE, &none);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+	/* Twins of spaces are their children, and ours when those have ended. */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+		prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return fail("prctl", errno);
 	return 0;
 }
@@ -307,6 +309,24 @@ static int load_images(struct machine *m, struct load_image *image)
 	return 0;
 }
 
+/* Which of the host's ways to keep programs from their kernel: features of it that are used. */
+static int choose_isolation(enum vm_isolation wanted, unsigned *features)
+{
+	bool keys = *features & LUCID_FEATURE_PKU, can_split = space_can_split();
+
+	if (wanted == VM_ISOLATION_SPLIT && !can_split) {
+		log_error("--isolation split: this host's kernel cannot stop system calls for it; "
+			  "Linux 5.19 or later is needed");
+		return -1;
+	}
+	if (wanted == VM_ISOLATION_SPLIT)
+		*features = (*features & ~LUCID_FEATURE_PKU) | LUCID_FEATURE_SPLIT;
+	else if (!keys)
+		log_warn("this CPU has no protection keys: programs in the guest can reach its "
+			 "kernel's memory; --isolation split keeps them from it");
+	return 0;
+}
+
 static int set_up_info(struct machine *m)
 {
 	struct lucid_info *info = m->control.info;
@@ -315,9 +335,8 @@ static int set_up_info(struct machine *m)
 
 	if (!space_probe(&features))
 		return -1;
-	if (!(features & LUCID_FEATURE_PKU))
-		log_warn("this CPU has no protection keys: programs in the guest can reach its "
-			 "kernel's memory");
+	if (choose_isolation(m->config->isolation, &features) < 0)
+		return -1;
 	info->magic = LUCID_MAGIC;
 	info->version = LUCID_ABI_VERSION;
 	info->features = features;

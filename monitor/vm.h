@@ -85,6 +85,13 @@ struct vm_setup {
 	unsigned folders;
 };
 
+/* What keeps the guest's programs from its kernel. */
+enum vm_isolation {
+	VM_ISOLATION_AUTO, /* the fastest that the host has */
+	VM_ISOLATION_UNIFIED, /* protection keys, in one space */
+	VM_ISOLATION_SPLIT, /* spaces of their own */
+};
+
 struct vm_config {
 	uint64_t memory; /* bytes, a multiple of 2 MiB */
 	uint64_t memory_max; /* it may grow to as many; 0: it does not */
@@ -112,6 +119,7 @@ struct vm_config {
 	const char *console; /* kernel messages: file, "-" for stderr, NULL for nowhere */
 	unsigned timeout; /* seconds, 0: none */
 	struct rundir_claim *claim; /* the machine's name; NULL: none, and no control socket */
+	enum vm_isolation isolation;
 	bool vsock_outward; /* the guest may connect to vsock_PORT in the machine's folder */
 	/*
 	 * Of a detached machine: where its streams go, NULL: they are Lucid's own. A byte is

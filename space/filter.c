@@ -16,20 +16,23 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "abi/space.h"
 
-#define RULE(ctx, call, ...)                                                                       \
+#define ACTION(ctx, action, call, ...)                                                             \
 	do {                                                                                       \
 		const struct scmp_arg_cmp args[] = {__VA_ARGS__};                                  \
-		int rule_err = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(call),         \
-			sizeof(args) / sizeof(args[0]), args);                                     \
+		int rule_err = seccomp_rule_add_array(                                             \
+			ctx, action, SCMP_SYS(call), sizeof(args) / sizeof(args[0]), args);        \
 		if (rule_err)                                                                      \
 			return rule_err;                                                           \
 	} while (0)
+
+#define RULE(ctx, call, ...) ACTION(ctx, SCMP_ACT_ALLOW, call, __VA_ARGS__)
 
 #define RULE_ANY(ctx, call)                                                                        \
 	do {                                                                                       \
@@ -128,6 +131,28 @@ static int allow_zygote(scmp_filter_ctx ctx, bool kicks)
 	return 0;
 }
 
+/* What it takes to make a twin, and what the spaces' own list narrows to that one. */
+static int allow_making_twins(scmp_filter_ctx ctx)
+{
+	RULE(ctx, mmap, SCMP_A0(SCMP_CMP_EQ, STUB_TWIN_ADDR),
+		SCMP_A1(SCMP_CMP_EQ, STUB_TWIN_SIZE + STUB_TWIN_STACK_SIZE),
+		SCMP_A2(SCMP_CMP_EQ, PROT_READ | PROT_WRITE),
+		SCMP_A3(SCMP_CMP_EQ, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED));
+	RULE(ctx, clone, SCMP_A0(SCMP_CMP_EQ, CLONE_FILES | CLONE_PIDFD | STUB_TWIN_SIGNAL),
+		SCMP_A1(SCMP_CMP_EQ, 0));
+	RULE_ANY(ctx, rt_sigaction);
+	RULE_ANY(ctx, sigaltstack);
+	RULE(ctx, mprotect, SCMP_A0(SCMP_CMP_GE, LUCID_STUB_BASE), SCMP_A2(SCMP_CMP_EQ, PROT_READ));
+	RULE(ctx, seccomp, SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER),
+		SCMP_A1(SCMP_CMP_EQ,
+			SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV));
+	RULE(ctx, ioctl, SCMP_A1(SCMP_CMP_EQ, SECCOMP_IOCTL_NOTIF_RECV));
+	RULE(ctx, ioctl, SCMP_A1(SCMP_CMP_EQ, SECCOMP_IOCTL_NOTIF_SEND));
+	RULE(ctx, pidfd_send_signal, SCMP_A1(SCMP_CMP_EQ, STUB_KICK_SIGNAL),
+		SCMP_A2(SCMP_CMP_EQ, 0));
+	return 0;
+}
+
 /* Everything else, other architectures' calls included, kills the process. */
 static scmp_filter_ctx new_list(void)
 {
@@ -166,6 +191,18 @@ static int allow_own(scmp_filter_ctx ctx)
 {
 	RULE(ctx, fcntl, SCMP_A0(SCMP_CMP_MASKED_EQ, KICK_MASK, STUB_FD_KICK),
 		SCMP_A1(SCMP_CMP_EQ, F_SETOWN), SCMP_A2(SCMP_CMP_EQ, STUB_FILTER_PID));
+	return 0;
+}
+
+/* A space's own twin: its calls are looked at and answered, and it is interrupted. */
+static int allow_twin(scmp_filter_ctx ctx)
+{
+	RULE(ctx, ioctl, SCMP_A0(SCMP_CMP_EQ, STUB_FILTER_NOTIFY),
+		SCMP_A1(SCMP_CMP_EQ, SECCOMP_IOCTL_NOTIF_RECV));
+	RULE(ctx, ioctl, SCMP_A0(SCMP_CMP_EQ, STUB_FILTER_NOTIFY),
+		SCMP_A1(SCMP_CMP_EQ, SECCOMP_IOCTL_NOTIF_SEND));
+	RULE(ctx, pidfd_send_signal, SCMP_A0(SCMP_CMP_EQ, STUB_FILTER_TWIN),
+		SCMP_A1(SCMP_CMP_EQ, STUB_KICK_SIGNAL), SCMP_A2(SCMP_CMP_EQ, 0));
 	return 0;
 }
 
@@ -218,12 +255,49 @@ int filter_space(struct sock_filter *program, size_t max, const struct filter_wa
 	ret = allow_space(ctx, wants);
 	if (!ret && wants->kicks)
 		ret = allow_own(ctx);
+	if (!ret && wants->twins)
+		ret = allow_twin(ctx);
 	if (!ret)
 		ret = max > ENDS ? export(ctx, program + ENDS, max - ENDS) : -E2BIG;
 	if (ret > 0) {
 		memcpy(program, ends, sizeof(ends));
 		ret += (int)ENDS;
 	}
+	seccomp_release(ctx);
+	return ret;
+}
+
+/*
+ * Whoever runs in a twin makes these calls at will. What gives it memory, or says that it
+ * waits, stops it until its space has looked at it; what only takes memory from it, and
+ * cannot reach the stub's, is its own affair.
+ */
+static int list_twin(scmp_filter_ctx ctx, const struct filter_wants *wants)
+{
+	ACTION(ctx, SCMP_ACT_NOTIFY, getppid); /* STUB_TWIN_YIELD */
+	ACTION(ctx, SCMP_ACT_NOTIFY, mmap, SCMP_A0(SCMP_CMP_LT, STUB_TWIN_END),
+		SCMP_A1(SCMP_CMP_LE, STUB_TWIN_END / 2), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_MASK, 0),
+		SCMP_A3(SCMP_CMP_MASKED_EQ, (scmp_datum_t)~MAP_POPULATE, MAP_SHARED | MAP_FIXED),
+		SCMP_A4(SCMP_CMP_EQ, STUB_FD_RAM), SCMP_A5(SCMP_CMP_LT, wants->ram_size));
+	RULE(ctx, munmap, SCMP_A0(SCMP_CMP_LT, STUB_TWIN_END),
+		SCMP_A1(SCMP_CMP_LE, STUB_TWIN_END / 2));
+	RULE(ctx, mprotect, SCMP_A0(SCMP_CMP_LT, STUB_TWIN_END),
+		SCMP_A1(SCMP_CMP_LE, STUB_TWIN_END / 2), SCMP_A2(SCMP_CMP_EQ, PROT_READ));
+	if (wants->places)
+		ACTION(ctx, SCMP_ACT_NOTIFY, sched_setaffinity, SCMP_A0(SCMP_CMP_EQ, 0));
+	return 0;
+}
+
+int filter_twin(struct sock_filter *program, size_t max, const struct filter_wants *wants)
+{
+	scmp_filter_ctx ctx = new_list();
+	int ret;
+
+	if (!ctx)
+		return -ENOMEM;
+	ret = list_twin(ctx, wants);
+	if (!ret)
+		ret = export(ctx, program, max);
 	seccomp_release(ctx);
 	return ret;
 }
@@ -238,6 +312,8 @@ int filter_zygote(const struct filter_wants *wants)
 	ret = allow_space(ctx, wants);
 	if (!ret)
 		ret = allow_zygote(ctx, wants->kicks);
+	if (!ret && wants->twins)
+		ret = allow_making_twins(ctx);
 	if (!ret)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);

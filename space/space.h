@@ -36,6 +36,7 @@ struct space_config {
 
 struct spaces {
 	pid_t zygote;
+	pid_t group; /* process group of the zygote, the spaces and their twins */
 	int order; /* socket to the zygote */
 	pid_t pid[STUB_SLOTS]; /* 0: no process */
 };
@@ -45,6 +46,9 @@ struct spaces {
  * line to the user printed, where the host cannot run spaces at all.
  */
 bool space_probe(unsigned *features);
+
+/* Can the host keep user mode in spaces of its own (LUCID_FEATURE_SPLIT)? */
+bool space_can_split(void);
 
 /* The addresses of the stub's hypercalls, for lucid_info.hypercall. */
 void space_hypercalls(unsigned long hypercall[LUCID_HC_COUNT]);

@@ -21,6 +21,7 @@ int spaces_create(struct spaces *spaces, const struct space_config *config)
 	spaces->zygote = fork();
 	if (spaces->zygote == 0)
 		zygote_main(config, pair[1]);
+	spaces->group = spaces->zygote;
 	err = spaces->zygote < 0 ? -errno : 0;
 	close(pair[1]);
 	if (err) {
@@ -100,6 +101,9 @@ void spaces_destroy(struct spaces *spaces)
 	end(&spaces->zygote);
 	for (i = 0; i < STUB_SLOTS; i++)
 		end(&spaces->pid[i]);
+	/* Twins end with their spaces, and are ours since. */
+	while (spaces->group > 0 && (waitpid(-spaces->group, NULL, 0) > 0 || errno == EINTR))
+		;
 	if (spaces->order >= 0)
 		close(spaces->order);
 	spaces->order = -1;

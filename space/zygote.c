@@ -197,6 +197,22 @@ static bool places(void)
 	return ((const struct stub_shared *)STUB_SHARED_ADDR)->allowed_count != 0;
 }
 
+/* Where in a signal frame the last of the guest's state components ends. */
+static unsigned xsave_size(uint64_t xcr0)
+{
+	unsigned size = 576, i, eax, ebx, ecx, edx;
+
+	for (i = 2; i < 63; i++)
+		if ((xcr0 >> i & 1) && __get_cpuid_count(13, i, &eax, &ebx, &ecx, &edx) &&
+			ebx + eax > size)
+			size = ebx + eax;
+	if (size > STUB_XSAVE_SIZE) {
+		errno = E2BIG;
+		give_up("registers");
+	}
+	return size;
+}
+
 static void fill_private(
 	const struct space_config *config, struct stub_private *private, pid_t monitor)
 {
@@ -207,6 +223,8 @@ static void fill_private(
 	private->exit_cs = LUCID_USER_CS;
 	private->exit_ss = LUCID_USER_SS;
 	private->xsavec = __get_cpuid_count(13, 1, &eax, &ebx, &ecx, &edx) && (eax & bit_XSAVEC);
+	private->xsave_size = xsave_size(config->control->info->xcr0);
+	private->twin = !!(config->control->info->features & LUCID_FEATURE_SPLIT);
 }
 
 /* The list of spaces, which each of them takes, and the zygote's own. */
@@ -217,11 +235,17 @@ static void set_lists(const struct space_config *config, struct stub_private *pr
 		.key = private->key_kernel,
 		.kicks = config->kick != NULL,
 		.places = places(),
+		.twins = private->twin,
 	};
 	int length = filter_space((struct sock_filter *)private->filter,
 		sizeof(private->filter) / sizeof(struct sock_filter), &wants);
 
 	private->filter_len = (unsigned short)length;
+	if (length >= 0 && wants.twins) {
+		length = filter_twin((struct sock_filter *)private->twin_filter,
+			sizeof(private->twin_filter) / sizeof(struct sock_filter), &wants);
+		private->twin_filter_len = (unsigned short)length;
+	}
 	if (length >= 0)
 		length = filter_zygote(&wants);
 	if (length < 0) {
@@ -232,8 +256,8 @@ static void set_lists(const struct space_config *config, struct stub_private *pr
 
 static void set_signals(bool keys)
 {
-	static const int handled[] = {
-		SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, STUB_KICK_SIGNAL};
+	static const int handled[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS,
+		STUB_KICK_SIGNAL, STUB_TWIN_SIGNAL};
 	struct kernel_sigaction action = {
 		.handler = head()->signal[keys],
 		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | 0x04000000 /* SA_RESTORER */,

@@ -3,8 +3,8 @@
  * Where C cannot go: the way from a host signal into the guest kernel, the way
  * back to guest user mode, hypercalls and the change of space.
  *
- * Three sequences are restartable. Each tests for a pending event and then
- * leaves the stub; a signal that arrives in between would be lost until the next
+ * Some sequences are restartable. Each tests for a pending event and then
+ * leaves the stub, or waits; a signal that arrives in between would be lost until the next
  * trap. So the signal handler, when it finds RIP inside one, moves RIP back to
  * its start (trap.c), and the test is made again.
  */
@@ -18,6 +18,7 @@
 /* What a program may have set and the guest's kernel must not see: TF, DF, NT, AC. */
 #define FLAGS_NOT_KERNEL 0x44500
 #define PAUSE_BIT (1 << STUB_EVENT_PAUSE)
+#define NOTIF_RECV 0xc0502100 /* SECCOMP_IOCTL_NOTIF_RECV */
 
 	/* stub_private: STUB_PRIVATE_ADDR, by the linker script */
 	.set stub_shared, STUB_SHARED_ADDR
@@ -254,6 +255,8 @@ stub_stop:
 	.globl stub_sysret
 stub_sysret:
 	mov	%rsp, VCPU(RET_FRAME)
+	cmpl	$0, PRIVATE(TWIN)
+	jne	stub_return_start
 	jmp	.Lsysret
 
 /* rdi = frame */
@@ -287,6 +290,8 @@ stub_return_start:
 	mov	%rdx, PRIVATE(EXIT_RSP)
 	testb	$3, FRAME(CS)
 	jz	.Lto_kernel
+	cmpl	$0, PRIVATE(TWIN)
+	jne	.Lto_twin
 
 	cmpq	$0, VCPU(PENDING)
 	jne	.Levent_user
@@ -358,6 +363,19 @@ stub_return_start:
 	jmp	*%rcx
 stub_return_end:
 
+/* User mode is another process's. Where that has ended, another space's. */
+.Lto_twin:
+	cmpl	$0, PRIVATE(TWIN_DEAD)
+	jne	1f
+	mov	%rsp, %rdi
+	movabs	$stub_stack_top, %rsp
+	call	twin_run
+	ud2
+1:	mov	%rsp, %rbx
+	call	stub_renew
+	mov	%rbx, %rsp
+	jmp	stub_return
+
 /* The signal handler comes here with the kernel's mode and selector set. */
 stub_return_restart:
 	mov	PRIVATE(PKRU), %eax
@@ -369,6 +387,12 @@ stub_return_restart:
 	wrpkru
 1:	mov	VCPU(RET_FRAME), %rsp
 	jmp	stub_return_start
+
+/* rdi = frame of user mode: what is pending comes before it. */
+	.globl stub_event
+stub_event:
+	mov	%rdi, %rsp
+	jmp	.Levent_kernel
 
 /* An event came before the exit: take it on the same frame, as if right after. */
 .Levent_user:
@@ -382,6 +406,27 @@ stub_return_restart:
 	xor	%esi, %esi
 	mov	$LUCID_VEC_EVENT, %edx
 	jmp	*VCPU(ENTRY)
+
+/* rdi = struct seccomp_notif, esi = descriptor, rdx = which events end it. */
+	.globl twin_receive, twin_receive_start, twin_receive_end
+twin_receive:
+	mov	%rdx, %r8
+	mov	%rdi, %rdx
+	mov	%esi, %edi
+	mov	$NOTIF_RECV, %esi
+twin_receive_start:
+	test	%r8, VCPU(PENDING)
+	jnz	1f
+	cmpl	$0, PRIVATE(TWIN_DEAD)
+	jne	2f
+	mov	$16, %eax
+	syscall
+twin_receive_end:
+	ret
+1:	mov	$-11, %rax
+	ret
+2:	mov	$-3, %rax
+	ret
 
 /*
  * Hypercalls: called as C functions by the guest kernel. The tail delivers an

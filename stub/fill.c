@@ -8,6 +8,7 @@
 
 #include "stub/stub.h"
 #include "stub/sys.h"
+#include "stub/twin.h"
 #include "stub/walk.h"
 
 /*
@@ -16,8 +17,6 @@
  */
 #define MAPS_LIMIT 60000
 
-/* Runs up to this long are populated at once; of longer ones the host faults in what is touched. */
-#define POPULATE_MAX (32 * PAGE_SIZE)
 #define RUN_MAX 256
 
 /*
@@ -88,39 +87,51 @@ static long map_once(const struct run *run, unsigned prot)
 }
 
 /* Remembers what hypercall_wrprotect() will have to change. */
-static void note_writable(struct stub_slot *slot, const struct run *run)
+static void note_writable(struct stub_slot *slot, const struct run *run, bool for_twin)
 {
 	if (slot->writable < STUB_RUNS)
-		slot->run[slot->writable] = (struct stub_run){run->va, run->size | run->exec};
+		slot->run[slot->writable] = (struct stub_run){run->va,
+			run->size | (run->exec ? RUN_EXEC : 0) | (for_twin ? RUN_TWIN : 0)};
 	if (slot->writable <= STUB_RUNS)
 		slot->writable++;
 }
 
-static bool map_run(const struct run *run)
+static long map_here(const struct run *run, unsigned prot)
 {
-	struct stub_slot *slot = &shared->slot[priv->slot];
-	unsigned prot = PROT_READ | (run->write ? PROT_WRITE : 0) | (run->exec ? PROT_EXEC : 0);
-	long ret;
+	long ret = map_once(run, prot);
 
-	if (slot->maps >= MAPS_LIMIT)
-		flush_everything();
-	ret = map_once(run, prot);
 	if (ret == -12) { /* ENOMEM: flushes have split mappings, or the host's limit is lower */
 		flush_everything();
 		ret = map_once(run, prot);
 	}
 	if (ret == -12)
 		stub_crash(CRASH_HOST, 0, run->va, 12);
+	return ret;
+}
+
+/* for_twin: for user mode, where that runs in a space of its own; else for this space. */
+static bool map_run(const struct run *run, bool for_twin)
+{
+	struct stub_slot *slot = &shared->slot[priv->slot];
+	unsigned prot = PROT_READ | (run->write ? PROT_WRITE : 0) | (run->exec ? PROT_EXEC : 0);
+	long ret = 0;
+
+	if (slot->maps >= MAPS_LIMIT)
+		flush_everything();
+	if (for_twin) /* it does so before it goes on, or the program gets a fault */
+		twin_map(run, prot);
+	else
+		ret = map_here(run, prot);
 	slot->maps += 2;
 	if (run->write && run->user)
-		note_writable(slot, run);
+		note_writable(slot, run, for_twin);
 	vcpu->count_fill++;
 	vcpu->count_fill_pages += run->size >> PAGE_SHIFT;
 	/* EPERM: below the host's mmap_min_addr. The guest gets a fault instead. */
 	return ret == 0;
 }
 
-static bool fill(uint64_t addr, unsigned access, uint64_t window, bool *present)
+static bool fill(uint64_t addr, unsigned access, uint64_t window, bool for_twin, bool *present)
 {
 	struct walk_ram ram;
 	struct walk w;
@@ -155,12 +166,12 @@ static bool fill(uint64_t addr, unsigned access, uint64_t window, bool *present)
 	if (!fillable(addr))
 		return false;
 	walk_run(&w, entry, addr, RUN_MAX, &run);
-	return clip(&run, addr, window, ram.size) && map_run(&run);
+	return clip(&run, addr, window, ram.size) && map_run(&run, for_twin && run.user);
 }
 
 bool tlb_fill(uint64_t addr, unsigned access, bool *present)
 {
-	return fill(addr, access, 1ul << HUGE_SHIFT, present);
+	return fill(addr, access, 1ul << HUGE_SHIFT, priv->twin && (access & PF_USER), present);
 }
 
 /*
@@ -174,5 +185,6 @@ void hypercall_premap(uint64_t addr, uint64_t write)
 
 	vcpu->count_premap++;
 	if (fillable(addr))
-		fill(addr, write ? PF_WRITE : 0, write ? PREMAP_WRITTEN : PREMAP_READ, &present);
+		fill(addr, write ? PF_WRITE : 0, write ? PREMAP_WRITTEN : PREMAP_READ,
+			priv->twin_fault, &present);
 }

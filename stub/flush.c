@@ -4,6 +4,7 @@
 
 #include "stub/stub.h"
 #include "stub/sys.h"
+#include "stub/twin.h"
 #include "stub/walk.h"
 
 /*
@@ -29,6 +30,7 @@ void flush_user_range(uint64_t start, uint64_t end)
 		end = LUCID_USER_END;
 	start &= ~(PAGE_SIZE - 1);
 	end = (end + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+	twin_unmap(start, end);
 	if (start < LUCID_WINDOW_END && end > LUCID_IMAGE_BASE) {
 		done = unmap(start, LUCID_IMAGE_BASE);
 		done = unmap(LUCID_WINDOW_END, end) && done;
@@ -58,6 +60,7 @@ void flush_everything(void)
 	unmap(LUCID_KERNEL_BASE, LUCID_KERNEL_END);
 	unmap(LUCID_USER_BASE, LUCID_IMAGE_BASE);
 	unmap(LUCID_WINDOW_END, LUCID_USER_END);
+	twin_unmap_all();
 	shared->slot[priv->slot].maps = 0;
 	shared->slot[priv->slot].writable = 0;
 }
@@ -143,8 +146,10 @@ void hypercall_wrprotect(void)
 	for (i = 0; i < slot->writable; i++) {
 		uint64_t start = slot->run[i].start, size = slot->run[i].size & ~(PAGE_SIZE - 1);
 
-		if ((slot->run[i].size & 1) ||
-			sys3(__NR_mprotect, (long)start, (long)size, PROT_READ) < 0)
+		if ((slot->run[i].size & (RUN_EXEC | RUN_TWIN)) == RUN_TWIN)
+			twin_protect(start, size);
+		else if ((slot->run[i].size & RUN_EXEC) ||
+			 sys3(__NR_mprotect, (long)start, (long)size, PROT_READ) < 0)
 			flush_user_range(start, start + size);
 	}
 	slot->writable = 0;

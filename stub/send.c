@@ -113,6 +113,9 @@ long hypercall_sync(uint64_t vcpus)
 {
 	uint64_t id;
 
+	/* The kick goes to the space, and only from there to its twin, which runs meanwhile. */
+	if (priv->twin)
+		return LUCID_E_NOSYS;
 	for (id = 0; id < info->vcpus; id++)
 		if ((vcpus >> id & 1) && id != vcpu->id)
 			kick(id);

@@ -27,6 +27,13 @@
 #define PF_USER 4u
 #define PF_EXEC 16u
 
+/* Low bits of stub_run.size. */
+#define RUN_EXEC 1ul
+#define RUN_TWIN 2ul
+
+/* Runs up to this long are populated at once; of longer ones the host faults in what is touched. */
+#define POPULATE_MAX (32 * 4096ul)
+
 #define load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 #define full_barrier() __atomic_thread_fence(__ATOMIC_SEQ_CST)
@@ -66,6 +73,8 @@ _Noreturn void space_wait(void);
  * STUB_SLOTS for the slot nobody gets it until the monitor gives it away.
  */
 void stub_switch(unsigned slot, unsigned leave_as);
+/* This space's twin has ended: the ASID moves to another space, that goes on with both. */
+void stub_renew(void);
 /* Parks this vCPU if the machine is to pause; returns when it goes on. */
 void stub_pause(void);
 static inline bool pause_wanted(void)

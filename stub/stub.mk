@@ -1,8 +1,8 @@
 # The stub: freestanding code, linked to its fixed address, embedded into lucid as bytes.
 
 STUB_SRCS := $(wildcard stub/*.c)
-STUB_ASMS := stub/entry.S
-STUB_PARTS := $(STUB_SRCS:%.c=build/%.o) build/stub/entry.o
+STUB_ASMS := stub/entry.S stub/twin_text.S
+STUB_PARTS := $(STUB_SRCS:%.c=build/%.o) build/stub/entry.o build/stub/twin_text.o
 
 STUB_CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-builtin -fpie -fvisibility=hidden \
 	-fno-stack-protector -fcf-protection=none -fomit-frame-pointer -mgeneral-regs-only \
@@ -14,6 +14,10 @@ build/stub/%.o: stub/%.c
 	$(CC) $(STUB_CFLAGS) -c -o $@ $<
 
 build/stub/entry.o: stub/entry.S abi/lucid.h abi/space.h
+	@mkdir -p $(@D)
+	$(CC) -I. -c -o $@ $<
+
+build/stub/twin_text.o: stub/twin_text.S abi/lucid.h abi/space.h
 	@mkdir -p $(@D)
 	$(CC) -I. -c -o $@ $<
 

@@ -13,6 +13,7 @@
 
 #include "stub/stub.h"
 #include "stub/sys.h"
+#include "stub/twin.h"
 
 /* A death in user mode: the guest kernel sees a #GP where it last returned to. */
 static _Noreturn void resume_fault(void)
@@ -62,6 +63,8 @@ _Noreturn void space_wait(void)
 		if (word == SLOT_CLEAN) {
 			begin = __builtin_ia32_rdtsc();
 			flush_user_all();
+			if (priv->twin)
+				twin_work();
 			place_left(begin);
 			/* The monitor's and our own view: now a spare. */
 			store_release(&me->word, SLOT_IDLE);
@@ -152,6 +155,12 @@ static unsigned retire_other(unsigned asid, unsigned slot)
 	return spare;
 }
 
+void stub_renew(void)
+{
+	if (!switch_retire())
+		sys3(__NR_exit_group, 4, 0, 0);
+}
+
 #define RETIRE_OTHER_MAPS 32
 
 void hypercall_set_cr3(uint64_t cr3);
@@ -180,15 +189,20 @@ void hypercall_set_cr3(uint64_t cr3)
 	stub_switch(slot, SLOT_IDLE);
 }
 
-/* The list lets a space own its vCPU's kicks in its own name alone. */
-static void name_own_pid(void)
+/* The list lets a space own its vCPU's kicks in its own name alone, and reach its own twin. */
+static void complete_list(void)
 {
 	struct sock_filter *program = (struct sock_filter *)priv->filter;
 	unsigned i;
 
-	for (i = 0; i < priv->filter_len; i++)
+	for (i = 0; i < priv->filter_len; i++) {
 		if (program[i].k == STUB_FILTER_PID)
 			program[i].k = (unsigned)priv->pid;
+		else if (program[i].k == STUB_FILTER_TWIN)
+			program[i].k = priv->twin_fd;
+		else if (program[i].k == STUB_FILTER_NOTIFY)
+			program[i].k = priv->notify_fd;
+	}
 }
 
 /*
@@ -206,14 +220,15 @@ static _Noreturn void space_main(unsigned slot)
 	sys4(__NR_openat, STUB_FD_PROC, (long)"self/schedstat", O_RDONLY, 0);
 	sys3(__NR_close, STUB_FD_PROC, 0, 0);
 	priv->pid = (unsigned long)sys3(__NR_getpid, 0, 0, 0);
-	if (info->vcpus > 1) {
+	if (info->vcpus > 1)
 		sys3(__NR_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
-		name_own_pid();
-	}
 	sys3(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0);
 	if (sys3(__NR_getppid, 0, 0, 0) != (long)priv->monitor)
 		sys3(__NR_exit_group, 1, 0, 0);
 	priv->slot = slot;
+	if (priv->twin && !twin_create())
+		sys3(__NR_exit_group, 2, 0, 0);
+	complete_list();
 	if (sys6(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0,
 		    (long)&priv->user.selector, 0) ||
 		sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program))

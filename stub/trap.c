@@ -9,6 +9,7 @@
 
 #include "stub/stub.h"
 #include "stub/sys.h"
+#include "stub/twin.h"
 
 #define SI_KERNEL_CODE 0x80
 #define SYS_USER_DISPATCH_CODE 2
@@ -158,15 +159,21 @@ static void decode(int sig, const siginfo_t *si, const struct sigcontext_64 *r, 
 }
 
 /* CPUID faults where the host lets it: the answers are lucid_info's. */
-static bool emulate_cpuid(const struct trap *t, struct sigcontext_64 *r)
+static bool emulate_cpuid(const struct trap *t, struct sigcontext_64 *r, bool user)
 {
 	const unsigned char *insn = (const unsigned char *)r->ip;
+	unsigned char read[2];
 	unsigned i, leaf = (unsigned)r->ax, subleaf = (unsigned)r->cx;
 
 	if (!(info->features & LUCID_FEATURE_CPUID) || t->vector != LUCID_VEC_GP || t->error)
 		return false;
 	if (r->ip >= LUCID_KERNEL_END) /* the host's vsyscall page: not readable */
 		return false;
+	if (user && priv->twin) { /* the address is whatever the program likes */
+		if (!twin_read(r->ip, read, sizeof(read)))
+			return false;
+		insn = read;
+	}
 	if (insn[0] != 0x0f || insn[1] != 0xa2)
 		return false;
 	r->ax = r->bx = r->cx = r->dx = 0;
@@ -212,24 +219,18 @@ static bool user_may_fill(const siginfo_t *si, uint64_t addr)
 }
 
 /* Others do not wait for a vCPU that is in user mode when it is kicked: hypercall_sync(). */
-static void flush_before_kernel(void)
+void flush_before_kernel(void)
 {
 	if (priv->kernel_gen != __atomic_load_n(&machine->kernel_gen, __ATOMIC_SEQ_CST))
 		flush_catch_up();
 }
 
-static _Noreturn void user_trap(int sig, const siginfo_t *si, struct sigcontext_64 *r)
+_Noreturn void user_trapped(int sig, const siginfo_t *si, struct sigcontext_64 *r, uint64_t gs)
 {
 	struct trap t;
 	bool present = true;
 
-	priv->user.selector = 0;
-	vcpu->mode = LUCID_MODE_KERNEL;
-	vcpu->user_gs = __builtin_ia32_rdgsbase64();
-	restore_fpu(r);
-	if (sig == STUB_KICK_SIGNAL)
-		kick_taken();
-	flush_before_kernel();
+	vcpu->user_gs = gs;
 	if (in_range(r->ip, stub_syscall, stub_syscall_entered)) {
 		/* The program is to come back by its system call instruction. */
 		r->ip = r->cx - 2;
@@ -251,14 +252,31 @@ static _Noreturn void user_trap(int sig, const siginfo_t *si, struct sigcontext_
 	vcpu->count_trap++;
 	if (t.vector == LUCID_VEC_PF) {
 		t.error |= PF_USER;
+		priv->twin_fault = priv->twin;
 		if (user_may_fill(si, t.addr) && tlb_fill(t.addr, (unsigned)t.error, &present))
 			stub_leave(user_frame(r));
 		t.error |= present ? PF_PRESENT : 0;
 		vcpu->cr2 = t.addr;
-	} else if (emulate_cpuid(&t, r)) {
+	} else if (emulate_cpuid(&t, r, true)) {
 		stub_leave(user_frame(r));
 	}
 	enter_from_user(user_frame(r), t.error, t.vector);
+}
+
+static _Noreturn void user_trap(int sig, const siginfo_t *si, struct sigcontext_64 *r)
+{
+	priv->user.selector = 0;
+	vcpu->mode = LUCID_MODE_KERNEL;
+	restore_fpu(r);
+	if (sig == STUB_KICK_SIGNAL)
+		kick_taken();
+	flush_before_kernel();
+	user_trapped(sig, si, r, __builtin_ia32_rdgsbase64());
+}
+
+_Noreturn void user_exit_fault(struct lucid_frame *frame)
+{
+	enter_from_user(frame, 0, LUCID_VEC_GP);
 }
 
 static _Noreturn void enter_from_kernel(
@@ -311,11 +329,12 @@ static _Noreturn void kernel_trap(int sig, const siginfo_t *si, struct ucontext 
 		crash_signal(sig, si, r);
 	decode(sig, si, r, &t);
 	if (t.vector == LUCID_VEC_PF) {
+		priv->twin_fault = 0;
 		if (tlb_fill(t.addr, (unsigned)t.error, &present))
 			stub_resume_kernel(uc);
 		t.error |= present ? PF_PRESENT : 0;
 		vcpu->cr2 = t.addr;
-	} else if (emulate_cpuid(&t, r)) {
+	} else if (emulate_cpuid(&t, r, false)) {
 		stub_resume_kernel(uc);
 	}
 	enter_from_kernel(r, t.error, t.vector);
@@ -345,7 +364,7 @@ static _Noreturn void stub_trap(int sig, const siginfo_t *si, struct ucontext *u
 			if (!stack_valid((uint64_t)f) || !(f->cs & 3))
 				crash_signal(sig, si, r);
 			restore_fpu(r);
-			enter_from_user(f, 0, LUCID_VEC_GP);
+			user_exit_fault(f);
 		}
 		vcpu->count_rewind++;
 		flush_before_kernel();
@@ -361,6 +380,9 @@ static _Noreturn void stub_trap(int sig, const siginfo_t *si, struct ucontext *u
 	} else if (in_range(r->ip, stub_resume_start, stub_resume_end)) {
 		vcpu->count_rewind++;
 		r->ip = (uint64_t)stub_resume_start;
+	} else if (in_range(r->ip, twin_receive_start, twin_receive_end)) {
+		vcpu->count_rewind++;
+		r->ip = (uint64_t)twin_receive_start;
 	} else if (in_range(r->ip, stub_again_start, stub_again_end)) {
 		r->ip = (uint64_t)stub_again_start;
 	}
@@ -387,6 +409,10 @@ _Noreturn void stub_signal(int sig, siginfo_t *si, struct ucontext *uc, unsigned
 {
 	struct sigcontext_64 *r = (struct sigcontext_64 *)&uc->uc_mcontext;
 
+	if (sig == STUB_TWIN_SIGNAL) {
+		priv->twin_dead = 1;
+		sig = STUB_KICK_SIGNAL;
+	}
 	if (in_range(r->ip, stub_text_start, stub_text_end) && !user_in_stub(sig, r->ip, mode))
 		stub_trap(sig, si, uc, mode);
 	if (mode == LUCID_MODE_USER)

@@ -167,6 +167,7 @@ static void machine(void **state)
 	bad("run --cpu-affinity 0-", "list of CPUs");
 	bad("run --cpu-affinity 1-0", "list of CPUs");
 	bad("run --cpu-affinity 1023", "may use");
+	bad("run --isolation none", "give auto");
 	bad("run --cpus 0", "--cpus");
 	bad("run --cpus x", "--cpus");
 	bad("run --timeout 0", "--timeout");

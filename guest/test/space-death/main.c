@@ -5,6 +5,7 @@
  * Expected: success.
  */
 #include "guest/test/lib/test.h"
+#include "abi/space.h"
 
 #define AT 0x10000000ull
 #define GETPID 39
@@ -16,6 +17,8 @@ BLOB(by_selector, "movabs $0x700000200000, %rdx\nmovb $0, (%rdx)\nmov $39, %eax\
  * host ends a process whose selector it cannot read.
  */
 BLOB(by_key, "mov $-1, %eax\nxor %ecx, %ecx\nxor %edx, %edx\nwrpkru\nmov $39, %eax\nsyscall\nud2");
+/* In a space of its own user mode can make calls from the twin's text, of which few may be. */
+BLOB(by_twin, "mov $39, %eax\njmp *%rdi");
 BLOB(sane, "mov (%rdi), %rax\nud2");
 
 static uint64_t a, b;
@@ -35,6 +38,16 @@ static void others(void)
 	check_eq(trapped.frame.rax, 1);
 }
 
+/* A syscall instruction that user mode's own space has. */
+static uint64_t twin_syscall(void)
+{
+	const unsigned char *at = (const unsigned char *)STUB_TWIN_TEXT_ADDR;
+
+	while (at[0] != 0x0f || at[1] != 0x05)
+		at++;
+	return (uint64_t)at;
+}
+
 static void map(uint64_t cr3, uint64_t value)
 {
 	uint64_t page = page_alloc();
@@ -45,8 +58,9 @@ static void map(uint64_t cr3, uint64_t value)
 
 void test_main(void)
 {
-	bool keys = info->features & LUCID_FEATURE_PKU;
-	const struct lucid_frame regs = {.rbx = 0x1234};
+	bool keys = info->features & LUCID_FEATURE_PKU,
+	     split = info->features & LUCID_FEATURE_SPLIT;
+	const struct lucid_frame regs = {.rbx = 0x1234, .rdi = twin_syscall()};
 	unsigned i;
 
 	b = space_new();
@@ -55,7 +69,9 @@ void test_main(void)
 	map(a, 1);
 	for (i = 0; i < 10; i++) {
 		others();
-		if (keys)
+		if (split)
+			user_code(by_twin, BLOB_SIZE(by_twin));
+		else if (keys)
 			user_code(by_key, BLOB_SIZE(by_key));
 		else
 			user_code(by_selector, BLOB_SIZE(by_selector));

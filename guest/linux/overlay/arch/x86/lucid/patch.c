@@ -26,7 +26,7 @@
  * Only text of files that the program has mapped privately and cannot write is patched:
  * nothing else is sure to stay what it is. A program that reads its text sees the jump.
  * Whoever minds has personality bit PERSONALITY_UNPATCHED, or the whole machine
- * lucid_patch=off. A traced process gets its text back and keeps it.
+ * lucid_patch=off; and where user mode has a space of its own a jump gains nothing. A traced process gets its text back and keeps it.
  *
  * The text is changed in place, while other threads may be executing it, so the bytes have
  * to be one store: where they are not within 16 aligned ones, the CPUs are stopped.
@@ -103,7 +103,8 @@ static void count_trapped(const struct pt_regs *regs)
 
 noinstr void lucid_syscall_trapped(struct pt_regs *regs)
 {
-	if (!enabled || current->mm->context.lucid.off || current->ptrace ||
+	if (!enabled || (lucid_info->features & LUCID_FEATURE_SPLIT) ||
+	    current->mm->context.lucid.off || current->ptrace ||
 	    (current->personality & PERSONALITY_UNPATCHED))
 		return;
 	instrumentation_begin();
