@@ -70,9 +70,10 @@ test: all kernel debian $(UNIT_TESTS) $(TEST_GUESTS) $(FUZZ_TARGETS) | build/dep
 test-pku: all kernel $(TEST_GUESTS)
 	@tools/test-pku.sh
 
-# stress-ng with several virtual CPUs, five minutes; no part of make test.
+# stress-ng with several virtual CPUs, and 500 machines that are killed; no part of make test.
 stress: all kernel debian
 	@tools/stress.sh
+	@KILLS=500 test/run killed
 
 debian: build/debian.erofs
 build/debian.erofs: FORCE | build/deps-test.mk

@@ -250,6 +250,14 @@ struct stub_machine {
 	unsigned long kick[LUCID_VCPUS]; /* of each vCPU: is one on its way? stub/send.c */
 };
 
+/*
+ * What the monitor tells the zygote: make the space of a slot; with pid not 0, look at the page
+ * tables of that process. It answers with a long: process id or KiB, or -errno.
+ */
+struct stub_order {
+	unsigned int slot, pid;
+};
+
 /* The head of the stub's image: addresses in every space. */
 struct stub_header {
 	unsigned long magic; /* LUCID_MAGIC */

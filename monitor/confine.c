@@ -50,6 +50,9 @@ static const int allowed[] = {
 	SCMP_SYS(sendto),
 	SCMP_SYS(recvfrom),
 	SCMP_SYS(wait4),
+	SCMP_SYS(timer_create),
+	SCMP_SYS(timer_settime),
+	SCMP_SYS(timer_delete),
 	/* the library and the end */
 	SCMP_SYS(brk),
 	SCMP_SYS(mmap),

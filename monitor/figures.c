@@ -115,6 +115,8 @@ static void collect_cpu(struct figures *f, struct machine *m)
 		clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 	add(f, GAUGE, "spaces", "Processes that the guest runs in", spaces);
 	add(f, COUNTER, "spaces_made", "Processes made for it so far", m->counts[COUNT_SPACES]);
+	add(f, COUNTER, "spaces_ended_for_tables", "Of them, ended for their page tables",
+		m->counts[COUNT_TABLES_ENDED]);
 }
 
 static void collect_memory(struct figures *f, const struct machine *m)

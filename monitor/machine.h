@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/affinity.h"
 #include "base/loop.h"
@@ -32,6 +33,7 @@ enum {
 	COUNT_CALLS, /* monitor calls */
 	COUNT_DOORBELLS,
 	COUNT_SPACES, /* processes made */
+	COUNT_TABLES_ENDED, /* ended, for their page tables were too large */
 	MACHINE_COUNTS,
 };
 
@@ -41,12 +43,20 @@ struct api_server;
 struct vsock_host;
 struct memory;
 
+/* What is known of the host's page tables of a space. */
+struct space_tables {
+	timer_t timer;
+	bool watched; /* the timer is there */
+	unsigned kib; /* when it was last looked at */
+};
+
 struct vcpu {
 	struct machine *machine;
 	unsigned id;
 	struct lucid_vcpu *page;
 	struct stub_shared *shared;
 	struct spaces spaces;
+	struct space_tables tables[STUB_SLOTS];
 	int timer; /* timerfd, set by its spaces */
 	unsigned lost_batons; /* spaces that died before they had taken the baton */
 };
@@ -135,6 +145,17 @@ int vcpu_unpark(struct vcpu *v);
 bool vcpu_parked(const struct vcpu *v);
 /* A child of the monitor has ended. */
 void vcpu_child(struct machine *m, pid_t pid, int status);
+
+/* ---- tables.c ---------------------------------------------------------------- */
+
+/* Tells that a space has had CPU time, with its number; blocked, and read by signalfd. */
+#define SIG_TABLES (SIGRTMIN + 2)
+
+/* A slot has a new process, or none any more. */
+void tables_watch(struct vcpu *v, unsigned slot);
+void tables_forget(struct vcpu *v, unsigned slot);
+/* SIG_TABLES came with this number. */
+void tables_look(struct machine *m, unsigned which);
 
 /* ---- call.c ------------------------------------------------------------------ */
 

@@ -47,9 +47,11 @@ int vcpu_make_space(struct vcpu *v, unsigned slot)
 {
 	int err = spaces_make(&v->spaces, slot);
 
-	if (!err)
-		v->machine->counts[COUNT_SPACES]++;
-	return err;
+	if (err)
+		return err;
+	v->machine->counts[COUNT_SPACES]++;
+	tables_watch(v, slot);
+	return 0;
 }
 
 static int create(struct machine *m, unsigned id)
@@ -351,6 +353,8 @@ void vcpu_child(struct machine *m, pid_t pid, int status)
 
 		if (slot < 0)
 			continue;
+		if (slot < STUB_SLOTS)
+			tables_forget(&m->vcpu[i], (unsigned)slot);
 		if (m->end == END_NONE)
 			child_of(&m->vcpu[i], slot, status);
 		return;

@@ -181,6 +181,8 @@ static void on_signal(void *arg, uint32_t events)
 	while (read(m->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			reap(m);
+		else if (info.ssi_signo == (uint32_t)SIG_TABLES)
+			tables_look(m, (unsigned)info.ssi_int);
 		else
 			pause_or_resume(m, info.ssi_signo == (uint32_t)SIG_PAUSE);
 	}
@@ -231,6 +233,7 @@ static int set_up_signals(struct machine *m)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIG_PAUSE);
 	sigaddset(&set, SIG_RESUME);
+	sigaddset(&set, SIG_TABLES);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	m->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return m->signals < 0 ? fail("signalfd", errno) : 0;

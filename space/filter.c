@@ -114,6 +114,7 @@ static int allow_zygote(scmp_filter_ctx ctx, bool kicks)
 	RULE(ctx, read, SCMP_A0(SCMP_CMP_EQ, STUB_FD_ZYGOTE));
 	RULE(ctx, write, SCMP_A0(SCMP_CMP_EQ, STUB_FD_ZYGOTE));
 	RULE(ctx, close, SCMP_A0(SCMP_CMP_LT, 3));
+	RULE(ctx, pread64, SCMP_A0(SCMP_CMP_EQ, STUB_FD_SCHEDSTAT));
 	RULE(ctx, close, SCMP_A0(SCMP_CMP_EQ, STUB_FD_ZYGOTE));
 	RULE(ctx, clone, SCMP_A0(SCMP_CMP_EQ, CLONE_PARENT | SIGCHLD), SCMP_A1(SCMP_CMP_EQ, 0));
 	RULE(ctx, prctl, SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG), SCMP_A1(SCMP_CMP_EQ, SIGKILL));

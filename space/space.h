@@ -68,6 +68,9 @@ int spaces_create(struct spaces *spaces, const struct space_config *config);
 /* Makes the process of a slot that has none. 0 or -errno. */
 int spaces_make(struct spaces *spaces, unsigned slot);
 
+/* KiB of page tables that the host has for the space of a slot, or -errno: it cannot be told. */
+long spaces_tables(const struct spaces *spaces, unsigned slot);
+
 /* Sends the kick to the space of a slot, if it has a process. */
 void spaces_kick(const struct spaces *spaces, unsigned slot);
 

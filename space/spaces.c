@@ -33,16 +33,32 @@ int spaces_create(struct spaces *spaces, const struct space_config *config)
 	return 0;
 }
 
+/* One order and its answer; -EPIPE: the zygote has gone. */
+static long order(const struct spaces *spaces, unsigned slot, pid_t pid)
+{
+	const struct stub_order order = {slot, (unsigned)pid};
+	long answer;
+
+	if (send(spaces->order, &order, sizeof(order), MSG_NOSIGNAL) != sizeof(order) ||
+		recv(spaces->order, &answer, sizeof(answer), MSG_WAITALL) != sizeof(answer))
+		return -EPIPE;
+	return answer;
+}
+
+long spaces_tables(const struct spaces *spaces, unsigned slot)
+{
+	if (slot >= STUB_SLOTS || !spaces->pid[slot])
+		return -EINVAL;
+	return order(spaces, slot, spaces->pid[slot]);
+}
+
 int spaces_make(struct spaces *spaces, unsigned slot)
 {
 	long pid;
 
 	if (slot >= STUB_SLOTS || spaces->pid[slot])
 		return -EINVAL;
-	if (send(spaces->order, &slot, sizeof(slot), MSG_NOSIGNAL) != sizeof(slot))
-		return -EPIPE;
-	if (recv(spaces->order, &pid, sizeof(pid), MSG_WAITALL) != sizeof(pid))
-		return -EPIPE;
+	pid = order(spaces, slot, 0);
 	if (pid < 0)
 		return (int)pid;
 	spaces->pid[slot] = (pid_t)pid;

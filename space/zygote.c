@@ -227,6 +227,40 @@ static void fill_private(
 	private->twin = !!(config->control->info->features & LUCID_FEATURE_SPLIT);
 }
 
+/*
+ * What the list lets a space do it cannot do without end. The address space is what holds the
+ * host's page tables of large mappings down; a stub that meets the limit drops its fills and goes
+ * on. The descriptors that are there stay; new are the schedstat's, 0, and the two of a twin.
+ */
+static void set_limits(const struct space_config *config)
+{
+	const rlim_t space = 8 * config->ram->size + (4ULL << 30);
+	const bool twins = config->control->info->features & LUCID_FEATURE_SPLIT;
+	const struct {
+		int which;
+		rlim_t most;
+	} limit[] = {
+		{RLIMIT_CORE, 0},
+		{RLIMIT_FSIZE, 0},
+		{RLIMIT_MEMLOCK, 0},
+		{RLIMIT_MSGQUEUE, 0},
+		{RLIMIT_NICE, 0},
+		{RLIMIT_RTPRIO, 0},
+		{RLIMIT_NOFILE, twins ? 3 : 1},
+		{RLIMIT_AS, space},
+	};
+
+	for (unsigned i = 0; i < sizeof(limit) / sizeof(limit[0]); i++) {
+		struct rlimit now;
+
+		if (getrlimit((__rlimit_resource_t)limit[i].which, &now) < 0 ||
+			now.rlim_max <= limit[i].most)
+			continue;
+		now.rlim_cur = now.rlim_max = limit[i].most;
+		setrlimit((__rlimit_resource_t)limit[i].which, &now);
+	}
+}
+
 /* The list of spaces, which each of them takes, and the zygote's own. */
 static void set_lists(const struct space_config *config, struct stub_private *private)
 {
@@ -246,6 +280,8 @@ static void set_lists(const struct space_config *config, struct stub_private *pr
 			sizeof(private->twin_filter) / sizeof(struct sock_filter), &wants);
 		private->twin_filter_len = (unsigned short)length;
 	}
+	/* What makes the list needs files. */
+	set_limits(config);
 	if (length >= 0)
 		length = filter_zygote(&wants);
 	if (length < 0) {
@@ -331,12 +367,9 @@ static void forget_libc(void)
 
 static void set_process(pid_t monitor)
 {
-	const struct rlimit none = {0, 0};
-
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != monitor)
 		_exit(EXIT_LUCID);
 	setsid(); /* the terminal's Ctrl-C is for the monitor */
-	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_NAME, "lucid-space");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		give_up("no_new_privs");

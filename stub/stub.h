@@ -84,6 +84,11 @@ static inline bool pause_wanted(void)
 /* Moves the current ASID to a clean spare space, this one is cleaned beside it. */
 bool switch_retire(void);
 
+/* look.c */
+
+/* KiB of page tables that the host has for a space and its twin, or -errno. For the zygote. */
+long page_tables(unsigned pid);
+
 /* place.c */
 
 /* The space has been given the baton: it goes where the vCPU is. */

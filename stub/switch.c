@@ -255,20 +255,24 @@ static void unmap_rest(void)
 		sys3(__NR_close, i, 0, 0);
 }
 
-/* The zygote's loop: a slot number comes in, a space is made, its process id goes out. */
+/* The zygote's loop: an order comes in, a space is made, its process id goes out. */
 _Noreturn void stub_zygote(void);
 _Noreturn void stub_zygote(void)
 {
-	unsigned slot;
-	long pid;
+	struct stub_order order;
+	long answer;
 
 	unmap_rest();
-	while (sys3(__NR_read, STUB_FD_ZYGOTE, (long)&slot, sizeof(slot)) == sizeof(slot)) {
-		/* The monitor's child, not ours: it reaps it, and kills what is its own. */
-		pid = sys6(__NR_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0);
-		if (pid == 0)
-			space_main(slot);
-		sys3(__NR_write, STUB_FD_ZYGOTE, (long)&pid, sizeof(pid));
+	while (sys3(__NR_read, STUB_FD_ZYGOTE, (long)&order, sizeof(order)) == sizeof(order)) {
+		if (order.pid) {
+			answer = page_tables(order.pid);
+		} else {
+			/* The monitor's child, not ours: it reaps it, and kills what is its own. */
+			answer = sys6(__NR_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0);
+			if (answer == 0)
+				space_main(order.slot);
+		}
+		sys3(__NR_write, STUB_FD_ZYGOTE, (long)&answer, sizeof(answer));
 	}
 	for (;;)
 		sys3(__NR_exit_group, 0, 0, 0);
