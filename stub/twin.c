@@ -40,6 +40,9 @@
 
 #define BOOT_LOOKS 100000 /* of 20 us */
 #define FAILED_MAX 3
+/* What user mode can have in RFLAGS: ID, AC, RF, NT, OF, DF, IF, TF, SF, ZF, AF, PF, CF. */
+#define RFLAGS_USER 0x254fd5
+#define RFLAGS_FIXED 2
 /* Kicks that came one on top of another, before the twin could say so. */
 #define NESTED_MAX 8
 
@@ -187,6 +190,7 @@ static void fetch_registers(const struct stop *stop, struct sigcontext_64 *regs)
 	if (!in_stack(stop->context, sizeof(*uc)))
 		twin_give_up();
 	twin_copy(regs, &uc->uc_mcontext, sizeof(*regs));
+	regs->flags = (regs->flags & RFLAGS_USER) | RFLAGS_FIXED;
 }
 
 /*
@@ -247,6 +251,14 @@ static _Noreturn void stopped_in_user(struct stop *stop, struct sigcontext_64 *r
 	if (!in_stack(stop->detail, sizeof(si)))
 		twin_give_up();
 	twin_copy(&si, (const void *)stop->detail, sizeof(si));
+	/* That the host has no page ends a machine, and a program could say so: a #GP. */
+	if ((int)stop->sig == SIGBUS && regs->trapno != LUCID_VEC_AC &&
+		regs->trapno != LUCID_VEC_SS) {
+		stop->sig = SIGSEGV;
+		si.si_code = SI_KERNEL;
+		regs->trapno = LUCID_VEC_GP;
+		regs->err = 0;
+	}
 	load_fpu(regs);
 	load_fs(stop->fs);
 	user_trapped((int)stop->sig, &si, regs, canonical(stop->gs) ? stop->gs : 0);
@@ -341,10 +353,9 @@ _Noreturn void twin_run(struct lucid_frame *frame)
 		}
 		if (!within(regs.ip, twin_exit, twin_end))
 			break;
-		if ((int)stop.sig != STUB_KICK_SIGNAL) {
-			orders->count = 0;
+		/* Nothing says how far it got: a program can have TF set on its way out. */
+		if ((int)stop.sig != STUB_KICK_SIGNAL)
 			user_exit_fault(frame);
-		}
 		vcpu->count_rewind++;
 	}
 	orders->count = 0;
