@@ -58,6 +58,13 @@ _Noreturn void twin_give_up(void)
 		sys3(__NR_exit_group, 4, 0, 0);
 }
 
+/* The same for a program that has told us what cannot be. */
+static _Noreturn void end_program(void)
+{
+	vcpu->mode = LUCID_MODE_USER;
+	twin_give_up();
+}
+
 static uint64_t address(const char *label)
 {
 	return (uint64_t)label;
@@ -188,7 +195,7 @@ static void fetch_registers(const struct stop *stop, struct sigcontext_64 *regs)
 	const struct ucontext *uc = (const struct ucontext *)stop->context;
 
 	if (!in_stack(stop->context, sizeof(*uc)))
-		twin_give_up();
+		end_program();
 	twin_copy(regs, &uc->uc_mcontext, sizeof(*regs));
 	regs->flags = (regs->flags & RFLAGS_USER) | RFLAGS_FIXED;
 }
@@ -211,7 +218,7 @@ static bool unwind(struct stop *stop, struct sigcontext_64 *regs)
 		stop->detail = regs->si;
 		stop->context = regs->dx;
 	}
-	twin_give_up();
+	end_program();
 }
 
 /* User mode's FPU state into the FPU: only what the guest has, and nothing that faults. */
@@ -224,7 +231,7 @@ static void load_fpu(struct sigcontext_64 *regs)
 	if (!regs->fpstate)
 		return;
 	if (!in_stack((uint64_t)regs->fpstate, priv->xsave_size))
-		twin_give_up();
+		end_program();
 	twin_copy(orders->xsave, (const void *)regs->fpstate, priv->xsave_size);
 	*mxcsr &= 0xffff;
 	header[0] &= info->xcr0;
@@ -249,7 +256,7 @@ static _Noreturn void stopped_in_user(struct stop *stop, struct sigcontext_64 *r
 	siginfo_t si;
 
 	if (!in_stack(stop->detail, sizeof(si)))
-		twin_give_up();
+		end_program();
 	twin_copy(&si, (const void *)stop->detail, sizeof(si));
 	/* That the host has no page ends a machine, and a program could say so: a #GP. */
 	if ((int)stop->sig == SIGBUS && regs->trapno != LUCID_VEC_AC &&
@@ -290,7 +297,7 @@ void twin_work(void)
 		if (priv->twin_dead)
 			twin_give_up();
 		go(&stop, false);
-		/* A late kick: from the top. */
+		/* A late kick: from the top. No program runs meanwhile. */
 		if (unwind(&stop, &regs))
 			continue;
 		if (!stop.detail)
