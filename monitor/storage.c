@@ -14,12 +14,17 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "device/blk_file.h"
 #include "monitor/disks.h"
 
 #define SERVER "qemu-storage-daemon"
+#define PATIENCE_MS 3000 /* for one that is on its way out */
+#define LOCKS 100
+#define LOCK_OF_WRITER 101
+#define LOCKS_END 300
 
 /* Two ends: what the server is to listen on, and what is connected to it. 0 or -errno. */
 static int make_sockets(int fd[2])
@@ -86,6 +91,28 @@ static bool has_backing(int fd)
 	return any;
 }
 
+/*
+ * A server whose machine was killed a moment ago finishes what it has begun. Its locks, as all
+ * of QEMU's programs take them, are on bytes from 100 on, one for each thing that it does, and from
+ * 200 on for what others may not do.
+ */
+static void wait_for_others(int fd, bool read_only)
+{
+	const struct timespec pause = {.tv_nsec = 10L * 1000 * 1000};
+
+	for (int attempt = 0; attempt < PATIENCE_MS / 10; attempt++) {
+		struct flock lock = {.l_type = F_WRLCK,
+			.l_whence = SEEK_SET,
+			.l_start = read_only ? LOCK_OF_WRITER : LOCKS,
+			.l_len = read_only ? 1 : LOCKS_END - LOCKS};
+
+		/* Whoever stays is the server's to complain about. */
+		if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static const char *check(struct storage *s)
 {
 	const char *why;
@@ -96,6 +123,7 @@ static const char *check(struct storage *s)
 	s->lock = blk_file_lock(s->disk->path, s->disk->read_only, &why);
 	if (s->lock < 0)
 		return why;
+	wait_for_others(s->lock, s->disk->read_only);
 	s->backing = strcmp(s->format, "qcow2") == 0 && has_backing(s->lock);
 	return NULL;
 }
@@ -165,6 +193,8 @@ const char *storage_complaint(const struct storage *s)
 	helper_complaint(s->errors, line);
 	/* It repeats the option whose fault it is, which the user has not given. */
 	what = strstr(line, "}}: ");
+	if (strstr(line, "Is another process using the image"))
+		return "is in use by another program; end that first";
 	return what ? what + 4 : line;
 }
 

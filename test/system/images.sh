@@ -80,6 +80,12 @@ exec 9<"$image"
 flock 9
 bad 'in use' 'in use by another machine' --disk "$image"
 exec 9<&-
+qemu-io -c 'sleep 20000' "$image" >"$TMP/other" 2>&1 &
+other=$!
+sleep 0.5
+bad 'in use elsewhere' 'in use by another program' --disk "$image"
+kill $other
+wait $other 2>/dev/null
 mkdir "$TMP/bin"
 ln -s "$(command -v busybox)" "$TMP/bin/busybox"
 run env PATH="$TMP/bin" "$LUCID" run --disk "$image" -- true </dev/null
@@ -119,6 +125,8 @@ check 'and has no capability but one' grep -Eq '^CapEff:.*0{14}0[02]$' "/proc/$s
 kill -9 $vm
 wait $vm 2>/dev/null
 exec 8>&-
+lucid --disk "$image" -- true
+check 'another machine at once' status_is 0
 check 'a server ends with its machine' soon [ ! -e "/proc/$server" ]
 check 'and the image is sound' qemu-img check -q "$image"
 finish
