@@ -30,7 +30,7 @@
 
 #include <stdint.h>
 
-#define AGENT_VERSION 2
+#define AGENT_VERSION 3
 #define AGENT_MAGIC 0x61646c6cU
 
 #define AGENT_PORT_CONTROL "lucid.control"
@@ -125,6 +125,8 @@ struct agent_start {
 	uint32_t argc, envc;
 	uint32_t nets; /* at most AGENT_NETS_MAX */
 	uint32_t folders;
+	/* What it may grow to, in bytes: file systems in memory are made for that; 0: it does not. */
+	uint64_t memory_max;
 };
 
 #define AGENT_NETS_MAX 8

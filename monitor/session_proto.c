@@ -176,6 +176,7 @@ void *proto_start(const struct vm_setup *setup, const struct agent_winsize *size
 		.winsize = *size,
 		.nets = setup->nets,
 		.folders = setup->folders,
+		.memory_max = setup->memory_max,
 	};
 	struct writer w = {0};
 

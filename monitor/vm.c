@@ -404,6 +404,7 @@ static int set_up_devices(struct machine *m)
 		.nets = m->networks.count,
 		.folder = c->folder,
 		.folders = c->folders,
+		.memory_max = c->memory_max,
 	};
 	m->session = session_create(&m->bus, m->loop, &setup, on_session_end, m);
 	if (!m->session)

@@ -83,6 +83,7 @@ struct vm_setup {
 	unsigned nets;
 	const struct vm_folder *folder;
 	unsigned folders;
+	uint64_t memory_max; /* as in struct vm_config */
 };
 
 /* What keeps the guest's programs from its kernel. */

@@ -57,8 +57,8 @@ void message_clear(struct message *m);
 int root_mount_devices(struct failure *f);
 /* Whatever does not depend on the root. What is optional and missing goes to the kernel's log. */
 int root_mount_rest(struct failure *f);
-/* Makes the root that was asked for and enters it. */
-int root_enter(uint32_t root, const char *fstype, struct failure *f);
+/* Makes the root that was asked for and enters it. memory_max: see struct agent_start. */
+int root_enter(uint32_t root, const char *fstype, uint64_t memory_max, struct failure *f);
 /* Mounts folders of the host: pairs of options and places. That of the root is there already. */
 int root_mount_folders(uint32_t root, char **folder, struct failure *f);
 /* Files that programs expect; keeps those which are there. */

@@ -28,7 +28,7 @@ static int prepare(const struct command *c, struct failure *f)
 
 	if (sethostname(hostname, strlen(hostname)) < 0)
 		return failure_set(f, 125, "host name %s: %s", hostname, strerror(errno));
-	if (root_enter(c->start.root, c->fstype, f) < 0)
+	if (root_enter(c->start.root, c->fstype, c->start.memory_max, f) < 0)
 		return -1;
 	if (root_mount_folders(c->start.root, c->folder, f) < 0)
 		return -1;

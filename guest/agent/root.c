@@ -70,7 +70,6 @@ int root_mount_rest(struct failure *f)
 	static const struct mount_entry m[] = {
 		{"proc", "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false},
 		{"devpts", "/dev/pts", "gid=5,mode=620,ptmxmode=666", MS_NOSUID | MS_NOEXEC, true},
-		{"tmpfs", "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV, true},
 		{"mqueue", "/dev/mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true},
 		{"cgroup2", "/sys/fs/cgroup", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true},
 	};
@@ -134,14 +133,31 @@ static int mount_disk(
 	return 0;
 }
 
-static int mount_overlay(struct failure *f)
+/*
+ * Mount options of a file system in memory that may use so many percent of it. The kernel knows
+ * only what is there now; a machine that can grow is to have room for what it will be.
+ */
+static const char *in_memory(char text[64], const char *mode, uint64_t memory_max, unsigned percent)
 {
+	unsigned long long size = memory_max / 100 * percent;
+
+	/* As many files as the kernel would allow for that size. */
+	if (memory_max)
+		snprintf(text, 64, "mode=%s,size=%llu,nr_inodes=%llu", mode, size, size / 4096);
+	else
+		snprintf(text, 64, "mode=%s,size=%u%%", mode, percent);
+	return text;
+}
+
+static int mount_overlay(uint64_t memory_max, struct failure *f)
+{
+	char size[64];
 	const char *options = "lowerdir=" LOWER ",upperdir=" UPPER "/upper,workdir=" UPPER
 			      "/work,redirect_dir=on";
 
 	mkdir(UPPER, 0755);
 	mkdir(NEW_ROOT, 0755);
-	if (mount("tmpfs", UPPER, "tmpfs", 0, "mode=0755,size=80%") < 0)
+	if (mount("tmpfs", UPPER, "tmpfs", 0, in_memory(size, "0755", memory_max, 80)) < 0)
 		return failure_set(f, 125, "cannot mount tmpfs for the overlay in the guest: %s",
 			strerror(errno));
 	mkdir(UPPER "/upper", 0755);
@@ -191,21 +207,27 @@ static int switch_root(struct failure *f)
 	return 0;
 }
 
-int root_enter(uint32_t root, const char *fstype, struct failure *f)
+int root_enter(uint32_t root, const char *fstype, uint64_t memory_max, struct failure *f)
 {
+	char own[64], shared[64];
+	const char *ours = in_memory(own, "0755", memory_max, 50);
+	const char *all = in_memory(shared, "1777", memory_max, 50);
 	/* On a disk that is kept, /tmp is the disk's. */
-	static const struct mount_entry m[] = {
-		{"tmpfs", "/run", "mode=0755", MS_NOSUID | MS_NODEV, true},
-		{"tmpfs", "/tmp", "mode=1777", MS_NOSUID | MS_NODEV, true},
+	const struct mount_entry m[] = {
+		{"tmpfs", "/run", ours, MS_NOSUID | MS_NODEV, true},
+		{"tmpfs", "/dev/shm", all, MS_NOSUID | MS_NODEV, true},
+		{"tmpfs", "/tmp", all, MS_NOSUID | MS_NODEV, true},
 	};
-	size_t count = root == AGENT_ROOT_RW || root == AGENT_ROOT_FOLDER ? 1 : 2;
+	size_t count = root == AGENT_ROOT_RW || root == AGENT_ROOT_FOLDER ? 2 : 3;
 
 	switch (root) {
 	case AGENT_ROOT_INITRD:
+		if (memory_max && mount(NULL, "/", NULL, MS_REMOUNT, ours) < 0)
+			system_log("cannot enlarge the root: %s", strerror(errno));
 		break;
 	case AGENT_ROOT_OVERLAY:
-		if (mount_disk(LOWER, fstype, MS_RDONLY, f) < 0 || mount_overlay(f) < 0 ||
-			switch_root(f) < 0)
+		if (mount_disk(LOWER, fstype, MS_RDONLY, f) < 0 ||
+			mount_overlay(memory_max, f) < 0 || switch_root(f) < 0)
 			return -1;
 		break;
 	case AGENT_ROOT_RW:
