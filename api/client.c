@@ -16,6 +16,7 @@
 
 #define TIMEOUT_MS 5000
 #define HEAD_MAX 1024
+#define NO_ANSWER "%s does not answer; `lucid kill %s` ends it"
 
 __attribute__((format(printf, 2, 3))) static int fail(char error[256], const char *fmt, ...)
 {
@@ -27,7 +28,12 @@ __attribute__((format(printf, 2, 3))) static int fail(char error[256], const cha
 	return -1;
 }
 
-/* A connected socket, or -1. Connecting to a Unix socket waits only for room in its queue. */
+#define STUCK (-2)
+
+/*
+ * A connected socket, or -1, or STUCK. Connecting to a Unix socket waits only for room in its
+ * queue.
+ */
 static int connect_to(const char *name, const char *file, int flags, char error[256])
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -43,18 +49,20 @@ static int connect_to(const char *name, const char *file, int flags, char error[
 	if (r < 0 && (errno == ENOENT || errno == ECONNREFUSED))
 		fail(error, "%s is starting or ending; try again", name);
 	else if (r < 0 && errno == EAGAIN)
-		fail(error, "%s does not answer; `lucid kill %s` ends it", name, name);
+		r = STUCK, fail(error, NO_ANSWER, name, name);
 	else if (r < 0)
 		fail(error, "%s: %s; see XDG_RUNTIME_DIR", name, strerror(errno));
 	close(dir);
 	if (r < 0 && fd >= 0)
 		close(fd);
-	return r < 0 ? -1 : fd;
+	return r < 0 ? r : fd;
 }
 
 int api_connect(const char *name, const char *file, char error[256])
 {
-	return connect_to(name, file, 0, error);
+	int fd = connect_to(name, file, 0, error);
+
+	return fd < 0 ? -1 : fd;
 }
 
 static void call_begin(struct api_call *c, const char *method, const char *path, const char *body)
@@ -63,10 +71,12 @@ static void call_begin(struct api_call *c, const char *method, const char *path,
 	c->json = NULL;
 	c->text = NULL;
 	c->error[0] = '\0';
+	c->stuck = c->strange = false;
 	c->out_done = 0;
 	c->out = NULL;
 	http_init(&c->message, HTTP_RESPONSE, HTTP_BODY_MAX);
 	c->fd = connect_to(c->name, RUNDIR_CONTROL, SOCK_NONBLOCK, c->error);
+	c->stuck = c->fd == STUCK;
 	if (c->fd < 0)
 		return;
 	c->out = http_request(method, path, body, &c->out_len);
@@ -77,23 +87,33 @@ static void call_begin(struct api_call *c, const char *method, const char *path,
 	}
 }
 
+static void take_answer(struct api_call *c, const struct http_message *m)
+{
+	c->status = (int)m->parser.status_code;
+	c->text = strdup(m->body ? m->body : "");
+	c->json = json_loadb(m->body ? m->body : "", m->body_len, 0, NULL);
+	if (c->status / 100 != 2) {
+		const char *text = json_string_value(json_object_get(c->json, "error"));
+
+		fail(c->error, "%s: %s", c->name, text ? text : "refused");
+	} else if (!json_is_object(c->json)) {
+		c->status = 0;
+		c->strange = true;
+	}
+}
+
 /* Takes the answer apart; the connection has done its duty. */
 static void call_end(struct api_call *c)
 {
 	const struct http_message *m = &c->message;
 
-	if (m->complete) {
-		c->status = (int)m->parser.status_code;
-		c->text = strdup(m->body ? m->body : "");
-		c->json = json_loadb(m->body ? m->body : "", m->body_len, 0, NULL);
-		if (c->status / 100 != 2) {
-			const char *text = json_string_value(json_object_get(c->json, "error"));
-
-			fail(c->error, "%s: %s", c->name, text ? text : "refused");
-		}
-	} else if (!c->error[0]) {
+	if (m->complete)
+		take_answer(c, m);
+	if (c->strange)
+		fail(c->error, "%s gives an answer that is none; is it of another version?",
+			c->name);
+	else if (!m->complete && !c->error[0])
 		fail(c->error, "%s is starting or ending; try again", c->name);
-	}
 	http_clear(&c->message);
 	free(c->out);
 	c->out = NULL;
@@ -118,7 +138,9 @@ static void call_ready(struct api_call *c)
 	n = recv(c->fd, data, sizeof(data), 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n < 0 || !http_feed(&c->message, data, (size_t)n, &used))
+	if (n > 0 && !http_feed(&c->message, data, (size_t)n, &used))
+		c->strange = true;
+	if (n < 0 || c->strange)
 		n = 0;
 	if (n == 0 || c->message.complete)
 		call_end(c);
@@ -165,8 +187,8 @@ void api_calls(struct api_call *calls, size_t count, const char *method, const c
 	for (size_t i = 0; i < count; i++) {
 		if (calls[i].fd < 0)
 			continue;
-		fail(calls[i].error, "%s does not answer; `lucid kill %s` ends it", calls[i].name,
-			calls[i].name);
+		calls[i].stuck = true;
+		fail(calls[i].error, NO_ANSWER, calls[i].name, calls[i].name);
 		call_end(&calls[i]);
 	}
 	free(fds);
@@ -223,7 +245,7 @@ int api_upgrade(const char *name, const char *path, char error[256])
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (send(fd, request, (size_t)n, MSG_NOSIGNAL) != n || read_head(fd, head) < 0) {
-		fail(error, "%s does not answer; `lucid kill %s` ends it", name, name);
+		fail(error, NO_ANSWER, name, name);
 	} else if (strncmp(head, "HTTP/1.1 101 ", 13) != 0) {
 		const char *body = strstr(head, "\r\n\r\n") + 4;
 		json_t *json = json_loads(body, 0, NULL);

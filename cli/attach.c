@@ -27,6 +27,10 @@ static int attach(const char *name, bool no_input)
 		api_call_clear(&call);
 		return EXIT_LUCID;
 	}
+	if (!streams_understood(name, call.json)) {
+		api_call_clear(&call);
+		return EXIT_LUCID;
+	}
 	config.tty = json_is_true(json_object_get(call.json, "tty")) && !no_input &&
 		     isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	api_call_clear(&call);

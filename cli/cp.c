@@ -38,10 +38,11 @@ static void tell(const char *line)
 }
 
 /* Our end of the copy, in a process of its own: pipe is its stream. */
-static _Noreturn void child_main(const char *path, bool put, const int pipe[2])
+static _Noreturn void child_main(const char *path, bool put, const int pipe[2], int connection)
 {
 	bool ok;
 
+	close(connection);
 	close(pipe[put ? 0 : 1]);
 	ok = put ? tree_send(path, pipe[1], tell) : tree_receive(pipe[0], path, tell);
 	_exit(ok ? 0 : 1);
@@ -51,23 +52,27 @@ static int copy(
 	const char *machine, char *there, const char *here, bool put, struct vm_command command)
 {
 	char *argv[] = {there, NULL};
-	int ends[2], status, local = 0;
+	int ends[2], status, local = 0, fd;
 	pid_t child;
 
 	command.argv = argv;
-	/* Asked before anything is made here. */
+	/* Before anything is made here. */
+	fd = exec_connect(machine);
+	if (fd < 0)
+		return EXIT_LUCID;
 	child = pipe2(ends, O_CLOEXEC) < 0 ? -1 : fork();
 	if (child == 0)
-		child_main(here, put, ends);
+		child_main(here, put, ends, fd);
 	if (child < 0) {
 		log_error("cannot start a process: %s; end some", strerror(errno));
+		close(fd);
 		return EXIT_LUCID;
 	}
 	/* The child's end is the standard stream that the agent sees. */
 	dup2(ends[put ? 0 : 1], put ? STDIN_FILENO : STDOUT_FILENO);
 	close(ends[0]);
 	close(ends[1]);
-	status = exec_run(machine, &command, put ? AGENT_PUT : AGENT_GET, !put);
+	status = exec_run(fd, machine, &command, put ? AGENT_PUT : AGENT_GET, !put);
 	close(put ? STDIN_FILENO : STDOUT_FILENO);
 	while (waitpid(child, &local, 0) < 0 && errno == EINTR)
 		;

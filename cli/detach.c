@@ -62,6 +62,8 @@ static int parent_main(pid_t child, int ready, const char *name)
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	show_log(name);
+	if (WIFEXITED(status) && WEXITSTATUS(status) > 128)
+		log_error("%s was stopped or killed before its command ran", name);
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_LUCID;
 	log_error("the machine was ended by signal %d", WTERMSIG(status));

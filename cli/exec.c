@@ -20,37 +20,41 @@
 /* How long a guest may take to accept a connection. */
 #define CONNECT_SECONDS 10
 
-/* One that stands still would keep us waiting. Any other trouble shows when connecting. */
-static bool is_paused(const char *name)
+/* One that stands still would keep us waiting. */
+static bool may_connect(const char *name)
 {
 	struct api_call call;
-	const char *state = NULL;
-	bool paused;
+	const char *state;
+	bool may = false;
 
-	if (api_call(&call, name, "GET", "/v1/machine", NULL))
+	if (!api_call(&call, name, "GET", "/v1/machine", NULL)) {
+		log_error("%s", call.error);
+	} else if (streams_understood(name, call.json)) {
 		state = json_string_value(json_object_get(call.json, "state"));
-	paused = state && strcmp(state, "paused") == 0;
-	if (paused)
-		log_error("%s: the machine is paused; resume it first", name);
+		may = !state || strcmp(state, "paused") != 0;
+		if (!may)
+			log_error("%s: the machine is paused; resume it first", name);
+	}
 	api_call_clear(&call);
-	return paused;
+	return may;
 }
 
-int exec_connect(const char *name, uint32_t port)
+int exec_connect(const char *name)
 {
 	const struct timeval limit = {.tv_sec = CONNECT_SECONDS}, none = {0};
 	char line[32], error[256] = "";
-	int fd = is_paused(name) ? -1 : api_connect(name, RUNDIR_VSOCK, error);
+	int fd = -1;
 	size_t have = 0;
 	ssize_t n = 0;
 
-	if (fd < 0 && !error[0])
+	if (!may_connect(name))
 		return -1;
+	fd = api_connect(name, RUNDIR_VSOCK, error);
 	if (fd < 0) {
 		log_error("%s", error);
 		return -1;
 	}
-	snprintf(line, sizeof(line), "CONNECT %u\n", port);
+	snprintf(line, sizeof(line), "CONNECT %u\n", AGENT_VSOCK_PORT);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (send(fd, line, strlen(line), MSG_NOSIGNAL) < 0)
 		goto fail;
@@ -74,7 +78,8 @@ fail:
 	return -1;
 }
 
-int exec_run(const char *name, const struct vm_command *command, uint32_t flags, bool no_input)
+int exec_run(
+	int fd, const char *name, const struct vm_command *command, uint32_t flags, bool no_input)
 {
 	struct agent_winsize size = {0};
 	struct streams_config config = {
@@ -82,10 +87,8 @@ int exec_run(const char *name, const struct vm_command *command, uint32_t flags,
 	struct agent_start start;
 	size_t len;
 	char *message;
-	int fd = exec_connect(name, AGENT_VSOCK_PORT), status;
+	int status;
 
-	if (fd < 0)
-		return EXIT_LUCID;
 	if (command->tty)
 		size = terminal_size(STDIN_FILENO);
 	message = proto_start(
@@ -129,7 +132,7 @@ static int exec_main(int argc, char **argv)
 	};
 	struct targets t;
 	char **rest;
-	int status = EXIT_LUCID;
+	int status = EXIT_LUCID, fd;
 
 	if (!command.env) {
 		log_error("out of memory; free some");
@@ -145,7 +148,8 @@ static int exec_main(int argc, char **argv)
 			rest++;
 		command.argv = rest;
 		command.tty = !no_input && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-		status = exec_run(t.name[0], &command, 0, no_input);
+		fd = exec_connect(t.name[0]);
+		status = fd < 0 ? EXIT_LUCID : exec_run(fd, t.name[0], &command, 0, no_input);
 	}
 	targets_free(&t);
 	free(command.env);

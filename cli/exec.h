@@ -8,15 +8,16 @@
 #include "monitor/vm.h"
 
 /*
- * A connection to a port of a machine's guest, by Firecracker's convention; blocking. -1 after a
+ * A connection to the agent of a machine, by Firecracker's convention; blocking. -1 after a
  * reported error.
  */
-int exec_connect(const char *name, uint32_t port);
+int exec_connect(const char *name);
 
 /*
- * Runs the command in the machine with Lucid's own standard streams. flags: AGENT_PUT and
- * AGENT_GET, or 0. Returns the exit status; errors have been reported.
+ * Takes over the connection, and runs the command in the machine with Lucid's own standard streams.
+ * flags: AGENT_PUT and AGENT_GET, or 0. Returns the exit status; errors have been reported.
  */
-int exec_run(const char *name, const struct vm_command *command, uint32_t flags, bool no_input);
+int exec_run(
+	int fd, const char *name, const struct vm_command *command, uint32_t flags, bool no_input);
 
 #endif

@@ -44,6 +44,11 @@ static int take(struct sample *s, char **names, size_t count)
 	for (size_t i = 0; i < s->targets.count; i++)
 		s->calls[i].name = s->targets.name[i];
 	api_calls(s->calls, s->targets.count, "GET", "/v1/stats", NULL, TIMEOUT_MS);
+	/* By our name for it, also if it is of a version that tells none. */
+	for (size_t i = 0; i < s->targets.count; i++)
+		if (s->calls[i].status == 200)
+			json_object_set_new(
+				s->calls[i].json, "name", json_string(s->calls[i].name));
 	return 0;
 }
 
@@ -98,7 +103,7 @@ static void add_row(struct table *t, const json_t *old, const json_t *new)
 	static const char *const percents[] = {
 		"cpu_guest_seconds", "cpu_system_seconds", "steal_seconds", "cpu_monitor_seconds"};
 	static const char *const rates[] = {
-		"syscalls", "traps", "tlb_fills", "tlb_flushes", "monitor_calls", "halts"};
+		"syscalls", "faults", "tlb_fills", "tlb_flushes", "monitor_calls", "exits"};
 	static const char *const bytes[][2] = {{"disk_read_bytes", "disk_written_bytes"},
 		{"net_received_bytes", "net_sent_bytes"}};
 	char p[4][16], r[8][16], memory[16], host[16];
@@ -142,7 +147,7 @@ static void show(const struct sample *old, const struct sample *new, bool sort)
 	size_t count = 0;
 
 	table_row(&t, "NAME", "GUEST%", "SYS%", "STEAL%", "MON%", "MEMORY", "HOST", "CALLS/s",
-		"TRAPS/s", "FILLS/s", "FLUSH/s", "HYPER/s", "HALTS/s", "DISK/s", "NET/s");
+		"FAULTS/s", "FILLS/s", "FLUSH/s", "HYPER/s", "EXITS/s", "DISK/s", "NET/s");
 	for (size_t i = 0; rows && i < new->targets.count; i++)
 		if (new->calls[i].status == 200)
 			rows[count++] = new->calls[i].json;
@@ -248,8 +253,17 @@ const struct verb verb_stats = {
 		"Shows, each second, the CPU time of the guest's code, of the host's kernel on "
 		"its\n"
 		"behalf, stolen from it and of the monitor, in percent of a CPU; memory that the\n"
-		"guest has and that the host has committed; and how often a second the guest did\n"
-		"what. Not on a terminal: once, over one second.\n"
+		"guest has and that the host has committed; and a second's worth of:\n"
+		"\n"
+		"  CALLS      system calls of its programs\n"
+		"  FAULTS     their page faults and other exceptions, TLB misses too\n"
+		"  FILLS      TLB fills, FLUSH: flushes\n"
+		"  HYPER      hypercalls that the monitor answered\n"
+		"  EXITS      times that a vCPU turned to the host, for any of these three, to\n"
+		"             change processes, to sleep or to wake another one\n"
+		"  DISK, NET  bytes both ways\n"
+		"\n"
+		"Not on a terminal: once, over one second.\n"
 		"\n"
 		"  --once     show it once\n"
 		"  --json     all figures since each machine's start, as JSON\n"

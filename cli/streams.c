@@ -9,6 +9,7 @@
 
 #include "api/stream.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "cli/streams.h"
 #include "monitor/session_signals.h"
 #include "monitor/stdio.h"
@@ -195,6 +196,9 @@ static void message(void *arg, uint32_t type, const void *body, uint32_t len)
 			inlet_run(&c->in);
 	} else if (type == AGENT_EXITED && len == sizeof(*exited) && exited->status <= STATUS_MAX) {
 		terminal_restore();
+		if (c->config->attach && exited->status == EXIT_LUCID)
+			log_error("%s has failed; see `lucid logs %s`", c->config->name,
+				c->config->name);
 		end(c, (int)exited->status);
 	} else {
 		leave(c, EXIT_LUCID);
@@ -256,6 +260,18 @@ static int open_all(struct client *c, int fd)
 	c->in.arg = c;
 	inlet_open(&c->in, c->loop, STDIN_FILENO);
 	return session_signals_open(&c->signals, c->loop, c->config->tty, handle_signal, c);
+}
+
+bool streams_understood(const char *name, const json_t *machine)
+{
+	const json_t *version = json_object_get(machine, "streams");
+	const char *theirs = json_string_value(json_object_get(machine, "version"));
+
+	if (json_integer_value(version) == AGENT_VERSION)
+		return true;
+	log_error("%s runs on Lucid %s, this is %s; use that one's lucid for it", name,
+		theirs ? theirs : "of another version", LUCID_VERSION);
+	return false;
 }
 
 int streams_run(int fd, const struct streams_config *config)

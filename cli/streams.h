@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 struct streams_config {
 	const char *name; /* of the machine, for messages */
 	bool tty; /* the other end is a terminal, and so is ours */
@@ -16,6 +18,10 @@ struct streams_config {
 	const void *body;
 	size_t len;
 };
+
+/* Whether the machine, as it tells of itself, speaks our version of streams; reports that it does
+ * not. */
+bool streams_understood(const char *name, const json_t *machine);
 
 /* Takes over the connected socket. Returns the exit status; errors have been reported. */
 int streams_run(int fd, const struct streams_config *config);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "abi/agent.h"
 #include "api/server.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -65,11 +66,12 @@ static json_t *fixed(const struct machine *m)
 			disks, json_pack("{s:o, s:b}", "path", path ? path : json_string("?"),
 				       "read_only", c->disk[i].read_only));
 	}
-	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:i, s:b, s:b, s:o, s:o}", "name",
-		c->claim->name, "pid", (int)getpid(), "version", LUCID_VERSION, "started",
-		(json_int_t)m->started, "memory", (json_int_t)c->memory, "memory_max",
-		(json_int_t)memory_max(m->memory), "cpus", (int)c->cpus, "detached", c->log != NULL,
-		"tty", c->command.tty, "command", strings(c->command.argv), "disks", disks);
+	return json_pack("{s:s, s:i, s:s, s:i, s:I, s:I, s:I, s:i, s:b, s:b, s:o, s:o}", "name",
+		c->claim->name, "pid", (int)getpid(), "version", LUCID_VERSION, "streams",
+		AGENT_VERSION, "started", (json_int_t)m->started, "memory", (json_int_t)c->memory,
+		"memory_max", (json_int_t)memory_max(m->memory), "cpus", (int)c->cpus, "detached",
+		c->log != NULL, "tty", c->command.tty, "command", strings(c->command.argv), "disks",
+		disks);
 }
 
 static void get_machine(void *arg, const json_t *body, struct api_reply *reply)

@@ -170,6 +170,25 @@ static void collect_runstates(struct figures *f, const struct machine *m)
 	add(f, GAUGE, "cpus_paused", "vCPUs that are paused", in[RUNSTATE_PAUSED]);
 }
 
+/* What a vCPU cannot do by itself: to map and unmap, to change processes, to sleep, to wake, to
+ * ask. */
+static uint64_t exits(const struct machine *m)
+{
+	static const size_t counters[] = {
+		offsetof(struct lucid_vcpu, count_fill),
+		offsetof(struct lucid_vcpu, count_flush),
+		offsetof(struct lucid_vcpu, count_switch),
+		offsetof(struct lucid_vcpu, count_halt),
+		offsetof(struct lucid_vcpu, count_wait),
+		offsetof(struct lucid_vcpu, count_kick),
+	};
+	uint64_t all = m->counts[COUNT_CALLS] + m->counts[COUNT_DOORBELLS];
+
+	for (unsigned i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+		all += sum(m, counters[i]);
+	return all;
+}
+
 static void collect_vcpus(struct figures *f, const struct machine *m)
 {
 	static const struct {
@@ -178,7 +197,7 @@ static void collect_vcpus(struct figures *f, const struct machine *m)
 	} counters[] = {
 #define COUNT(field) offsetof(struct lucid_vcpu, field)
 		{"syscalls", "System calls of guest programs", COUNT(count_syscall)},
-		{"traps", "Exceptions and system calls that entered the guest's kernel",
+		{"faults", "Page faults and other exceptions of guest programs, TLB misses too",
 			COUNT(count_trap)},
 		{"events", "Interrupts taken", COUNT(count_event)},
 		{"halts", "Times that a vCPU went to sleep", COUNT(count_halt)},
@@ -204,6 +223,8 @@ static void collect_vcpus(struct figures *f, const struct machine *m)
 		m->counts[COUNT_CALLS]);
 	add(f, COUNTER, "doorbells", "Times that the guest rang the monitor",
 		m->counts[COUNT_DOORBELLS]);
+	add(f, COUNTER, "exits", "Times that a vCPU left the guest for something of the host's",
+		exits(m));
 }
 
 static void collect_devices(struct figures *f, const struct machine *m)
