@@ -96,9 +96,6 @@ static void take_answer(struct api_call *c, const struct http_message *m)
 		const char *text = json_string_value(json_object_get(c->json, "error"));
 
 		fail(c->error, "%s: %s", c->name, text ? text : "refused");
-	} else if (!json_is_object(c->json)) {
-		c->status = 0;
-		c->strange = true;
 	}
 }
 

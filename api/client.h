@@ -12,7 +12,7 @@
 struct api_call {
 	const char *name; /* of the machine */
 	int status; /* of the answer: HTTP's; 0: there is none, and error says why */
-	json_t *json; /* its body, a JSON object if status is 2xx; else NULL if it is no JSON */
+	json_t *json; /* its body, NULL if that is no JSON */
 	char *text; /* its body as it came */
 	char error[256]; /* one line for the user if status is not 2xx */
 	/* Why there is no answer: not in time, or none that this version understands. Neither: it

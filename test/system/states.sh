@@ -53,6 +53,10 @@ in_state() {
 
 # ---- Gone: ended, or killed this moment ------------------------------------------------
 start gone -- true
+ended() {
+	! "$LUCID" ps --quiet | grep -qx "$1"
+}
+check 'a machine that has ended' soon ended gone
 all_refused gone '(no machine named gone is running|gone is starting or ending)' 1 "${verbs/logs/}"
 check 'but its log is there' "$LUCID" logs gone
 start killed -- sleep 1000

@@ -394,7 +394,7 @@ static void test_hostile(void **state)
 	hostile(guest_nothing, 125, "", "");
 	hostile(guest_junk, 125, "", AGENT_WORD "sent something that is no message" AGENT_HINT);
 	hostile(guest_other_version, 125, "",
-		AGENT_WORD "speaks version 99, this Lucid 2; build both anew\n");
+		AGENT_WORD "speaks version 99, this Lucid 3; build both anew\n");
 	hostile(guest_hello_twice, 125, "", AGENT_WORD "says HELLO twice" AGENT_HINT);
 	hostile(guest_exits_first, 125, "", AGENT_WORD "says EXITED out of turn" AGENT_HINT);
 	hostile(guest_writes_input, 125, "", AGENT_WORD "writes to the command's input" AGENT_HINT);
