@@ -52,6 +52,7 @@ struct net {
 	bool held;
 	uint16_t tx_head;
 	unsigned tx_iovs;
+	size_t tx_len; /* without its header */
 	struct iovec tx_iov[QUEUE_SIZE];
 };
 
@@ -152,6 +153,8 @@ static void deliver(struct net *net, size_t len)
 	unsigned chains = 0, iovs = 0;
 	uint16_t count;
 
+	net->dev.bytes_in += len - NET_HEADER;
+
 	for (size_t left = len; left > 0; chains++) {
 		size_t part = net->pool[chains].len < left ? net->pool[chains].len : left;
 
@@ -208,6 +211,7 @@ static bool take(struct net *net)
 	net->held = true;
 	net->tx_head = chain.head;
 	net->tx_iovs = chain.outs;
+	net->tx_len = chain.out_len - NET_HEADER;
 	return true;
 }
 
@@ -222,6 +226,8 @@ static void transmit(struct net *net)
 			break;
 		if (r < 0)
 			link_down(net, -r);
+		else if (net->link)
+			net->dev.bytes_out += net->tx_len;
 		net->held = false;
 		vq_push(&net->dev.vq[TX], net->tx_head, 0);
 	}

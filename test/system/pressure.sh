@@ -57,7 +57,7 @@ for _ in 1 2 3; do
 	press "$TMP/press" &
 	pids+=($!)
 done
-check 'the host waits for memory: the guest gives some' eval 'soon below memory_bytes 700 || soon below memory_bytes 700'
+check 'the host waits for memory: the guest gives some' eval 'soon below memory_bytes 900 || soon below memory_bytes 900'
 check 'of what it has cached, too' eval 'soon below memory_host_bytes 300 || soon below memory_host_bytes 300'
 run "$LUCID" exec --no-stdin m dd if=/dev/zero of=/dev/null bs=600M count=1
 check 'not at the price of its programs' status_is 0
