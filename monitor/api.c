@@ -53,6 +53,16 @@ static json_t *strings(char *const *list)
 	return all;
 }
 
+/* What keeps its programs from its kernel. */
+static const char *isolation_name(const struct machine *m)
+{
+	unsigned features = m->control.info->features;
+
+	if (features & LUCID_FEATURE_SPLIT)
+		return "split";
+	return features & LUCID_FEATURE_PKU ? "unified" : "none";
+}
+
 /* What does not change in a machine's life. */
 static json_t *fixed(const struct machine *m)
 {
@@ -66,12 +76,12 @@ static json_t *fixed(const struct machine *m)
 			disks, json_pack("{s:o, s:b}", "path", path ? path : json_string("?"),
 				       "read_only", c->disk[i].read_only));
 	}
-	return json_pack("{s:s, s:i, s:s, s:i, s:I, s:I, s:I, s:i, s:b, s:b, s:o, s:o}", "name",
+	return json_pack("{s:s, s:i, s:s, s:i, s:I, s:I, s:I, s:i, s:s, s:b, s:b, s:o, s:o}", "name",
 		c->claim->name, "pid", (int)getpid(), "version", LUCID_VERSION, "streams",
 		AGENT_VERSION, "started", (json_int_t)m->started, "memory", (json_int_t)c->memory,
-		"memory_max", (json_int_t)memory_max(m->memory), "cpus", (int)c->cpus, "detached",
-		c->log != NULL, "tty", c->command.tty, "command", strings(c->command.argv), "disks",
-		disks);
+		"memory_max", (json_int_t)memory_max(m->memory), "cpus", (int)c->cpus, "isolation",
+		isolation_name(m), "detached", c->log != NULL, "tty", c->command.tty, "command",
+		strings(c->command.argv), "disks", disks);
 }
 
 static void get_machine(void *arg, const json_t *body, struct api_reply *reply)

@@ -312,21 +312,21 @@ static int load_images(struct machine *m, struct load_image *image)
 	return 0;
 }
 
-/* Which of the host's ways to keep programs from their kernel: features of it that are used. */
+/* What keeps programs from their kernel: the features of the host that are used. */
 static int choose_isolation(enum vm_isolation wanted, unsigned *features)
 {
 	bool keys = *features & LUCID_FEATURE_PKU, can_split = space_can_split();
 
 	if (wanted == VM_ISOLATION_SPLIT && !can_split) {
-		log_error("--isolation split: this host's kernel cannot stop system calls for it; "
+		log_error("--isolation split: this host's kernel cannot ask about system calls; "
 			  "Linux 5.19 or later is needed");
 		return -1;
 	}
-	if (wanted == VM_ISOLATION_SPLIT)
-		*features = (*features & ~LUCID_FEATURE_PKU) | LUCID_FEATURE_SPLIT;
+	if (wanted == VM_ISOLATION_SPLIT || (wanted == VM_ISOLATION_AUTO && !keys && can_split))
+		*features = (*features & ~(unsigned)LUCID_FEATURE_PKU) | LUCID_FEATURE_SPLIT;
 	else if (!keys)
 		log_warn("this CPU has no protection keys: programs in the guest can reach its "
-			 "kernel's memory; --isolation split keeps them from it");
+			 "kernel's memory");
 	return 0;
 }
 
