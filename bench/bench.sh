@@ -7,7 +7,7 @@
 # measured, whether it meets its target or not.
 #
 #   ROUNDS=5     how often each side runs; what is shown is the median of the rounds
-#   PARTS=...    some of: pinned unpinned gcc smp macro boot idle many
+#   PARTS=...    some of: pinned unpinned gcc smp macro boot idle memory many
 #   ROWS=...     only these rows of the micro or macro benchmark
 #   PEERS=1      the rows of pinned on User-mode Linux, gVisor and QEMU TCG too (installs them)
 #   LUCID=PATH   another lucid (default: ./lucid)
@@ -22,7 +22,7 @@ cd "$(dirname "$0")/.."
 export LC_ALL=C
 
 rounds=${ROUNDS:-5}
-read -ra parts <<<"${PARTS:-pinned unpinned gcc smp macro boot idle many}"
+read -ra parts <<<"${PARTS:-pinned unpinned gcc smp macro boot idle memory many}"
 read -ra rows <<<"${ROWS:-}"
 wanted_rows=("${rows[@]}")
 read -ra options <<<"${OPTIONS:-}"
@@ -50,6 +50,8 @@ tell() {
 . bench/gcc.sh
 # shellcheck source=bench/vm.sh
 . bench/vm.sh
+# shellcheck source=bench/memory.sh
+. bench/memory.sh
 # shellcheck source=bench/many.sh
 . bench/many.sh
 # shellcheck source=bench/smp.sh
@@ -199,9 +201,10 @@ for part in "${parts[@]}"; do
 	macro) macro_part ;;
 	boot) boot_part ;;
 	idle) idle_part ;;
+	memory) memory_part ;;
 	many) many_part ;;
 	smp) smp_part ;;
-	*) die "no part $part; there are pinned, unpinned, gcc, smp, macro, boot, idle and many" ;;
+	*) die "no part $part; there are pinned, unpinned, gcc, smp, macro, boot, idle, memory and many" ;;
 	esac
 done
 tell

@@ -71,5 +71,6 @@ END {
 	print "\n![ratios of programs](benchmarks-macro.svg)"
 	section("A machine's start", "boot", "boot", 0)
 	section("An idle machine", "idle", "idle", 0)
+	section("Memory that comes and goes", "memory", "memory", 0)
 	section("Fifty machines", "many", "many", 0)
 }

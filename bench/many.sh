@@ -14,7 +14,7 @@ many_part() {
 	local i begin before after tree
 	local -x XDG_RUNTIME_DIR=$tmp/run
 	tell "$MANY machines"
-	mkdir -m 700 "$XDG_RUNTIME_DIR"
+	[ -d "$XDG_RUNTIME_DIR" ] || mkdir -m 700 "$XDG_RUNTIME_DIR"
 	now && begin=$now
 	for ((i = 1; i <= MANY; i++)); do
 		"$lucid" run "${options[@]}" --name "bench-$i" --detach -- sleep 1000 \

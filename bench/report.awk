@@ -84,12 +84,14 @@ END {
 		header("Programs on a Debian root, 2 vCPUs", "target")
 		lines("macro", "macro", 1)
 	}
-	if ("boot" in asked || "idle" in asked || "many" in asked) {
+	if ("boot" in asked || "idle" in asked || "memory" in asked || "many" in asked) {
 		header("The machine", "target")
 		if ("boot" in asked)
 			lines("boot", "boot", 1)
 		if ("idle" in asked)
 			lines("idle", "idle", 1)
+		if ("memory" in asked)
+			lines("memory", "memory", 1)
 		if ("many" in asked)
 			lines("many", "many", 1)
 	}

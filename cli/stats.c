@@ -46,8 +46,8 @@ static int take(struct sample *s, char **names, size_t count)
 	api_calls(s->calls, s->targets.count, "GET", "/v1/stats", NULL, TIMEOUT_MS);
 	/* By our name for it, also if it is of a version that tells none. */
 	for (size_t i = 0; i < s->targets.count; i++)
-		if (json_object_set_new(
-			    s->calls[i].json, "name", json_string(s->calls[i].name)) < 0)
+		if (json_object_set_new(s->calls[i].json, "name", json_string(s->calls[i].name)) <
+			0)
 			s->calls[i].status = 0;
 	return 0;
 }

@@ -80,18 +80,20 @@ static int compare(const void *a, const void *b)
 static void measure(const struct row *row)
 {
 	double ns[SAMPLES_MAX];
+	unsigned taken;
 	unsigned long n;
 
 	alarm(ROW_SECONDS);
 	if (row->setup)
 		row->setup();
-	n = calibrate(row);
-	for (unsigned i = 0; i < samples; i++)
+	n = row->once ? 1 : calibrate(row);
+	taken = row->once ? 1 : samples;
+	for (unsigned i = 0; i < taken; i++)
 		ns[i] = (double)timed(row, n) / (double)n / (row->per ? row->per : 1);
 	if (row->finish)
 		row->finish();
-	qsort(ns, samples, sizeof(ns[0]), compare);
-	printf("%s %.3f\n", row->name, ns[samples / 2]);
+	qsort(ns, taken, sizeof(ns[0]), compare);
+	printf("%s %.3f\n", row->name, ns[taken / 2]);
 	fflush(stdout);
 }
 
@@ -131,7 +133,7 @@ static int each_row(char **names, int (*action)(const struct row *))
 
 			while (i < wanted && strcmp(names[i], row->name) != 0)
 				i++;
-			if (i == wanted && (wanted || tables[t] == smp_rows))
+			if (i == wanted && (wanted || tables[t] == smp_rows || row->once))
 				continue;
 			found++;
 			failures += action(row);

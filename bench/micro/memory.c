@@ -54,6 +54,12 @@ static void run_mmap_1g(unsigned long n)
 		cycle(MIB(1024), 0);
 }
 
+static void run_touch_1g(unsigned long n)
+{
+	while (n--)
+		cycle(MIB(1024), PAGE);
+}
+
 #define SPARSE_PAGES 64
 
 static void run_sparse(unsigned long n)
@@ -69,5 +75,6 @@ const struct row memory_rows[] = {
 	{.name = "touch_16m", .per = MIB(16) / PAGE, .run = run_touch},
 	{.name = "touch_64k", .per = MIB(16) / KIB(64), .run = run_strides},
 	{.name = "touch_sparse", .per = SPARSE_PAGES, .run = run_sparse},
+	{.name = "touch_1g", .per = MIB(1024) / PAGE, .run = run_touch_1g, .once = true},
 	{0},
 };

@@ -3,12 +3,15 @@
 #ifndef BENCH_MICRO_H
 #define BENCH_MICRO_H
 
+#include <stdbool.h>
+
 struct row {
 	const char *name; /* NULL ends a table */
 	unsigned per; /* what one run does so many of; 0 means 1 */
 	void (*setup)(void); /* not timed; may be NULL */
 	void (*run)(unsigned long n); /* does the operation n times */
 	void (*finish)(void); /* not timed; may be NULL */
+	bool once; /* only the first time counts; runs only if it is named */
 };
 
 extern const struct row syscall_rows[], memory_rows[], fault_rows[], process_rows[], compute_rows[];

@@ -16,7 +16,9 @@ check 'a machine under the pressure of the host' both 0 runs
 
 group=
 for place in /sys/fs/cgroup/memory /sys/fs/cgroup; do
-	[ -z "$group" ] && mkdir "$place/lucid-test-$$" 2>/dev/null || continue
+	if [ -n "$group" ] || ! mkdir "$place/lucid-test-$$" 2>/dev/null; then
+		continue
+	fi
 	for limit in memory.limit_in_bytes memory.max; do
 		! echo 64M 2>/dev/null >"$place/lucid-test-$$/$limit" || group=$place/lucid-test-$$
 	done
@@ -27,7 +29,7 @@ if [ -z "$group" ]; then
 	finish
 fi
 
-# until_gone FILE: writes files as long as that one is there.
+# press FILE: writes files as long as that one is there.
 press() {
 	echo "$BASHPID" >"$group/cgroup.procs"
 	while [ -e "$1" ]; do

@@ -24,7 +24,7 @@ act() {
 	also=
 	case $1 in
 	ps-json) "$LUCID" ps --json ;;
-	ps | ps-quiet) "$LUCID" ps ${1#ps} ;;
+	ps) "$LUCID" ps ;;
 	stats | top) "$LUCID" "$1" --once ;;
 	stats-json) "$LUCID" stats --json "$2" ;;
 	inspect) "$LUCID" inspect --json "$2" ;;

@@ -69,9 +69,9 @@ as $stranger /usr/bin/python3 -c "$ask" "$place/vsock" 'CONNECT 1024
 '
 check 'a stranger at the open vsock socket' out_is closed
 for uid in $owner 0; do
-	as $uid /usr/bin/python3 -c "$ask" "$place/control" "$http"
+	as "$uid" /usr/bin/python3 -c "$ask" "$place/control" "$http"
 	check "user $uid is answered" out_is HTTP/1.1
-	as $uid /usr/bin/python3 -c "$ask" "$place/vsock" 'CONNECT 1024
+	as "$uid" /usr/bin/python3 -c "$ask" "$place/vsock" 'CONNECT 1024
 '
 	check "and let in" out_is OK
 done
