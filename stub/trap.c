@@ -258,7 +258,11 @@ _Noreturn void user_trapped(int sig, const siginfo_t *si, struct sigcontext_64 *
 		t.error |= present ? PF_PRESENT : 0;
 		vcpu->cr2 = t.addr;
 	} else if (emulate_cpuid(&t, r, true)) {
-		stub_leave(user_frame(r));
+		if (!(r->flags & RFLAGS_TF))
+			stub_leave(user_frame(r));
+		/* A step over it is one like any other. */
+		t = (struct trap){LUCID_VEC_DB, 0, 0};
+		vcpu->dr6 = DR6_INIT | DR6_BS;
 	}
 	enter_from_user(user_frame(r), t.error, t.vector);
 }
