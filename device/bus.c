@@ -53,10 +53,12 @@ void device_again(struct device *dev, uint64_t queues)
 	loop_defer(dev->bus->loop, &dev->work);
 }
 
-void device_signal(struct device *dev, unsigned queue)
+bool device_signal(struct device *dev, unsigned queue)
 {
-	if (device_running(dev) && vq_event_wanted(&dev->vq[queue]))
-		dev->bus->raise(dev->bus->raise_arg, LUCID_EVENT_DEVICE(dev->place));
+	if (!device_running(dev) || !vq_event_wanted(&dev->vq[queue]))
+		return false;
+	dev->bus->raise(dev->bus->raise_arg, LUCID_EVENT_DEVICE(dev->place));
+	return true;
 }
 
 void device_broken(struct device *dev, unsigned queue, const char *why)

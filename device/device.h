@@ -72,8 +72,11 @@ bool device_running(const struct device *dev);
 /* Calls notify for these queues (a bit each) from the loop. */
 void device_again(struct device *dev, uint64_t queues);
 
-/* Raises the device's event if the guest wants one for what was given back on a queue. */
-void device_signal(struct device *dev, unsigned queue);
+/*
+ * Raises the device's event if the guest wants one for what was given back on a queue; whether it
+ * did. The event is for all queues: the guest looks at each.
+ */
+bool device_signal(struct device *dev, unsigned queue);
 
 /* Tells the driver that the configuration is another one. */
 void device_config_changed(struct device *dev);

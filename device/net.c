@@ -8,6 +8,10 @@
  * the pool; a frame uses up as many from its front as it needs (mergeable
  * buffers), and the rest waits for the next one.
  *
+ * Frames that have gone out are given back at once, but a small one is not worth an event of its
+ * own: it would wake a guest that waits for the answer. The event comes with that, with more
+ * frames, or after a millisecond.
+ *
  * While the link takes nothing, the frame in hand is held and the queue rests; the
  * guest's own queues fill up then, and its programs wait, as with any card.
  */
@@ -18,6 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "device/device.h"
@@ -26,6 +33,9 @@
 #define QUEUE_SIZE 256
 #define POOL_IOV 512 /* buffers in the pool */
 #define CHAIN_IOV 64 /* most of them in one chain */
+#define QUIET_NS 1000000 /* so long may a frame that went out go without an event */
+#define QUIET_FRAMES 32 /* and so many of them */
+#define QUIET_BYTES 4096 /* and no more than so much, since a sender may wait for room */
 #define TURN_FRAMES 64 /* in each direction, before other sources have their turn */
 
 enum { RX, TX, QUEUES };
@@ -47,6 +57,12 @@ struct net {
 	unsigned pool_chains, pool_iovs;
 	size_t pool_len;
 	struct iovec pool_iov[POOL_IOV];
+
+	/* What went out without an event. */
+	unsigned quiet_frames;
+	size_t quiet_bytes;
+	int timer; /* set while there is any */
+	bool timer_set;
 
 	/* The frame that is on its way out, if held. */
 	bool held;
@@ -86,6 +102,61 @@ static void link_down(struct net *net, int error)
 	device_config_changed(&net->dev);
 	if (net->gone)
 		net->gone(net->gone_arg, error);
+}
+
+/* ---- Events of what went out ------------------------------------------------------- */
+
+static void told(struct net *net)
+{
+	net->quiet_frames = 0;
+	net->quiet_bytes = 0;
+}
+
+static void tell_sent(struct net *net)
+{
+	told(net);
+	device_signal(&net->dev, TX);
+}
+
+static void set_timer(struct net *net)
+{
+	const struct itimerspec soon = {.it_value.tv_nsec = QUIET_NS};
+
+	if (!net->timer_set && timerfd_settime(net->timer, 0, &soon, NULL) < 0)
+		tell_sent(net);
+	else
+		net->timer_set = true;
+}
+
+static void on_timer(void *arg, uint32_t events)
+{
+	struct net *net = arg;
+	uint64_t count;
+
+	(void)events;
+	if (read(net->timer, &count, sizeof(count)) != sizeof(count))
+		return;
+	net->timer_set = false;
+	if (net->quiet_frames > 0)
+		tell_sent(net);
+}
+
+/* After a turn of sending: now, or not yet. */
+static void signal_sent(struct net *net)
+{
+	if (net->quiet_frames >= QUIET_FRAMES || net->quiet_bytes >= QUIET_BYTES)
+		tell_sent(net);
+	else if (net->quiet_frames > 0)
+		set_timer(net);
+}
+
+/* After a turn of receiving: that event is one of both queues. */
+static void signal_received(struct net *net)
+{
+	if (!device_signal(&net->dev, RX) || net->quiet_frames == 0)
+		return;
+	told(net);
+	vq_event_wanted(&net->dev.vq[TX]);
 }
 
 /* ---- To the guest ------------------------------------------------------------ */
@@ -187,7 +258,7 @@ static void receive(struct net *net)
 		else if (header_fits(net))
 			deliver(net, (size_t)n);
 	}
-	device_signal(&net->dev, RX);
+	signal_received(net);
 }
 
 /* ---- From the guest ---------------------------------------------------------- */
@@ -230,10 +301,12 @@ static void transmit(struct net *net)
 			net->dev.bytes_out += net->tx_len;
 		net->held = false;
 		vq_push(&net->dev.vq[TX], net->tx_head, 0);
+		net->quiet_frames++;
+		net->quiet_bytes += net->tx_len;
 	}
 	if (turn > TURN_FRAMES)
 		device_again(&net->dev, 1U << TX);
-	device_signal(&net->dev, TX);
+	signal_sent(net);
 }
 
 /* ---- Device ------------------------------------------------------------------ */
@@ -273,6 +346,7 @@ static void net_stop(struct device *dev, unsigned queue)
 	/* Frames may be lost when a driver goes; one half must not be sent. */
 	net->live = false;
 	net->held = false;
+	told(net);
 	net->pool_chains = net->pool_iovs = 0;
 	net->pool_len = 0;
 	if (net->link)
@@ -280,9 +354,18 @@ static void net_stop(struct device *dev, unsigned queue)
 	watch(net);
 }
 
+static void close_timer(struct net *net)
+{
+	loop_remove(net->dev.bus->loop, net->timer);
+	close(net->timer);
+}
+
 static void net_destroy(struct device *dev)
 {
-	close_link((struct net *)dev);
+	struct net *net = (struct net *)dev;
+
+	close_link(net);
+	close_timer(net);
 	device_fini(dev);
 	free(dev);
 }
@@ -325,19 +408,29 @@ struct device *net_create(struct bus *bus, struct net_link *link, const uint8_t 
 
 	if (!net)
 		goto fail;
+	net->timer = -1;
 	net->link = link;
 	net->gone = gone;
 	net->gone_arg = arg;
 	describe(net, mac);
-	/* Watched from the driver's start on. */
-	r = loop_add(bus->loop, link->fd, 0, on_link, net);
+	net->dev.bus = bus;
+	net->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	r = net->timer < 0 ? -errno : loop_add(bus->loop, net->timer, EPOLLIN, on_timer, net);
 	if (r < 0)
 		goto fail;
-	r = device_init(&net->dev, bus);
-	if (r == 0)
-		return &net->dev;
-	loop_remove(bus->loop, link->fd);
+	/* Watched from the driver's start on. */
+	r = loop_add(bus->loop, link->fd, 0, on_link, net);
+	if (r == 0) {
+		r = device_init(&net->dev, bus);
+		if (r == 0)
+			return &net->dev;
+		loop_remove(bus->loop, link->fd);
+	}
+	close_timer(net);
+	net->timer = -1;
 fail:
+	if (net && net->timer >= 0)
+		close(net->timer);
 	link->ops->close(link);
 	free(net);
 	errno = -r;

@@ -25,6 +25,7 @@ struct node {
 	int fd; /* O_PATH */
 	dev_t dev;
 	ino_t ino;
+	mode_t type; /* S_IFREG, ...: never another one */
 	uint64_t lookups; /* as FUSE counts them; 0: nobody knows it any more */
 	struct node *next; /* of its hash chain */
 };
@@ -97,6 +98,8 @@ int lookup(struct request *rq, const struct node *parent, const char *name,
 	struct fuse_entry_out *entry);
 /* Describes a file as the guest is to see it. */
 void put_attributes(const struct folder *f, const struct stat *st, struct fuse_attr *attr);
+/* What of open()'s flags is the host's business. The rest the guest's kernel does itself. */
+#define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_APPEND | O_DSYNC | O_SYNC)
 /* Opens a node for what flags say; a descriptor or -errno. Ordinary files and folders only. */
 int reopen(const struct folder *f, const struct node *node, int flags);
 /* The string of the arguments at that offset, which ends within them, or NULL. */

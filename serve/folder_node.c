@@ -61,7 +61,7 @@ static struct node *insert(uint64_t id, int fd, const struct stat *st)
 	if (!n)
 		return NULL;
 	*n = (struct node){
-		.id = id, .fd = fd, .dev = st->st_dev, .ino = st->st_ino, .next = *chain};
+		.id = id, .fd = fd, .dev = st->st_dev, .ino = st->st_ino, .type = st->st_mode & S_IFMT, .next = *chain};
 	*chain = n;
 	table[id].node = n;
 	return n;

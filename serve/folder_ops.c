@@ -93,13 +93,9 @@ ssize_t op_getattr(struct request *rq)
 static int set_mode(const struct request *rq, const struct node *node, uint32_t mode)
 {
 	char name[16];
-	struct stat st;
-	int r = status(node->fd, &st);
 
-	if (r < 0)
-		return r;
 	/* No program of the host gets its owner's rights because a guest says so. */
-	if (!S_ISDIR(st.st_mode))
+	if (!S_ISDIR(node->type))
 		mode &= ~(uint32_t)(S_ISUID | S_ISGID);
 	proc_name(node, name);
 	return fchmodat(rq->folder->proc, name, mode & 07777, 0) < 0 ? -errno : 0;
@@ -152,12 +148,8 @@ static int set_times(
 		time_of(in->valid, FATTR_ATIME, FATTR_ATIME_NOW, in->atime, in->atimensec),
 		time_of(in->valid, FATTR_MTIME, FATTR_MTIME_NOW, in->mtime, in->mtimensec),
 	};
-	struct stat st;
 	char name[16];
-	int r = status(node->fd, &st);
 
-	if (r < 0)
-		return r;
 	proc_name(node, name);
 	return utimensat(rq->folder->proc, name, times, 0) < 0 ? -errno : 0;
 }
@@ -245,8 +237,14 @@ ssize_t op_lookup(struct request *rq)
 	const struct node *parent;
 	const char *name;
 	int r = where(rq, 0, &parent, &name);
+	ssize_t n = r < 0 ? r : entry_result(rq, parent, name);
 
-	return r < 0 ? r : entry_result(rq, parent, name);
+	if (n != -ENOENT || r < 0)
+		return n;
+	/* That there is none is believed as long as anything: number 0 says so. */
+	*(struct fuse_entry_out *)(void *)rq->result =
+		(struct fuse_entry_out){.entry_valid = VALID_SECONDS};
+	return sizeof(struct fuse_entry_out);
 }
 
 ssize_t op_forget(struct request *rq)
@@ -430,7 +428,40 @@ ssize_t op_rename2(struct request *rq)
 	return in ? rename_names(rq, in->newdir, sizeof(*in), in->flags) : -EINVAL;
 }
 
-/* Makes and opens a file: the guest has looked, and found none. */
+/* The entry of the file that fd has just made. */
+static ssize_t made_open(struct request *rq, const struct node *parent, int fd)
+{
+	struct fuse_entry_out *entry = (void *)rq->result;
+	char name[16];
+	int node, r;
+
+	snprintf(name, sizeof(name), "%d", fd);
+	node = openat(rq->folder->proc, name, O_PATH | O_CLOEXEC);
+	if (node < 0)
+		return -errno;
+	r = give_away(rq, parent, node);
+	if (r < 0) {
+		close(node);
+		return r;
+	}
+	return put_entry(rq, node, entry);
+}
+
+/* Opens what somebody else has made meanwhile. */
+static int open_found(struct request *rq, const struct node *parent, const char *name, int flags)
+{
+	struct fuse_entry_out *entry = (void *)rq->result;
+	int fd, r = lookup(rq, parent, name, entry);
+
+	if (r < 0)
+		return r;
+	fd = reopen(rq->folder, node_find(entry->nodeid), flags);
+	if (fd < 0)
+		node_forget(entry->nodeid, 1);
+	return fd;
+}
+
+/* Makes and opens a file that is probably not there yet. */
 ssize_t op_create(struct request *rq)
 {
 	const struct fuse_create_in *in = ARGUMENT(rq, struct fuse_create_in);
@@ -438,31 +469,31 @@ ssize_t op_create(struct request *rq)
 		struct fuse_entry_out entry;
 		struct fuse_open_out open;
 	} *out = (void *)rq->result;
-	const struct node *parent, *node;
+	const struct node *parent;
 	const char *name;
-	bool fresh;
 	int64_t h;
-	int fd, r = where(rq, sizeof(*in), &parent, &name);
+	int fd, flags, r = where(rq, sizeof(*in), &parent, &name);
 
 	if (r < 0 || !in)
 		return r < 0 ? r : -EINVAL;
-	fd = openat(parent->fd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC,
+	flags = (int)in->flags & OPEN_FLAGS;
+	fd = openat(parent->fd, name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		in->mode & 0777);
-	fresh = fd >= 0;
-	if (!fresh && (errno != EEXIST || (in->flags & O_EXCL)))
-		return -errno;
-	if (fresh)
-		close(fd);
-	ssize_t n = fresh ? made(rq, parent, name) : entry_result(rq, parent, name);
-	if (n < 0)
-		return n;
-	node = node_find(out->entry.nodeid);
-	fd = reopen(rq->folder, node, (int)in->flags & ~(O_CREAT | O_EXCL));
-	h = fd < 0 ? fd : handle_new(fd);
-	if (h < 0) {
-		node_forget(out->entry.nodeid, 1);
-		return h;
+	if (fd >= 0) {
+		r = (int)made_open(rq, parent, fd);
+		if (r < 0)
+			close(fd);
+	} else if (errno == EEXIST && !(in->flags & O_EXCL)) {
+		fd = open_found(rq, parent, name, flags);
+		r = fd < 0 ? fd : 0;
+	} else {
+		r = -errno;
 	}
+	h = r < 0 ? r : handle_new(fd);
+	if (r == 0 && h < 0)
+		node_forget(out->entry.nodeid, 1);
+	if (h < 0)
+		return h;
 	out->open = (struct fuse_open_out){.fh = (uint64_t)h};
 	return sizeof(*out);
 }

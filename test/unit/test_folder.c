@@ -175,7 +175,7 @@ static void short_arguments(void **state)
 {
 	static operation *const ops[] = {op_setattr, op_link, op_rename, op_rename2, op_open,
 		op_read, op_write, op_release, op_fsync, op_lseek, op_fallocate, op_copy,
-		op_readdir, op_readdirplus, op_lookup, op_unlink, op_symlink, op_mknod, op_mkdir,
+		op_readdir, op_readdirplus, op_unlink, op_symlink, op_mknod, op_mkdir,
 		op_create};
 
 	(void)state;
@@ -185,6 +185,52 @@ static void short_arguments(void **state)
 	/* A count that the arguments do not bear out. */
 	const struct fuse_batch_forget_in in = {.count = UINT32_MAX};
 	assert_int_equal(ask(op_batch_forget, 1, &in, sizeof(in), NULL, NULL), NO_ANSWER);
+}
+
+/* What is not there has the number 0, which may be believed for a while; bad names are errors. */
+static void names_that_are_not_there(void **state)
+{
+	const struct fuse_entry_out *entry = (void *)rq.result;
+
+	(void)state;
+	assert_int_equal(
+		ask(op_lookup, FUSE_ROOT_ID, NULL, 0, "none", NULL), (ssize_t)sizeof(*entry));
+	assert_int_equal(entry->nodeid, 0);
+	assert_int_equal(entry->entry_valid, 1);
+	assert_int_equal(ask(op_lookup, find("file"), NULL, 0, "none", NULL), -ENOTDIR);
+	assert_int_equal(ask(op_lookup, FUSE_ROOT_ID, NULL, 0, "", NULL), -EINVAL);
+}
+
+static void files_are_made_open(void **state)
+{
+	struct fuse_create_in in = {.flags = O_WRONLY | O_CREAT | O_EXCL, .mode = 0400};
+	struct {
+		struct fuse_entry_out entry;
+		struct fuse_open_out open;
+	} *out = (void *)rq.result;
+	struct stat st;
+
+	(void)state;
+	/* One that not even its maker could open a second time. */
+	assert_int_equal(ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "made", NULL),
+		(ssize_t)sizeof(*out));
+	int fd = handle_fd(out->open.fh);
+
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(out->entry.attr.ino, st.st_ino);
+	assert_int_equal(find("made"), out->entry.nodeid);
+	handle_close(out->open.fh);
+	assert_int_equal(ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "made", NULL), -EEXIST);
+	assert_int_equal(ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "link", NULL), -EEXIST);
+	/* Somebody else was faster: the file is theirs, and a link leads nowhere. */
+	in.flags = O_RDWR | O_CREAT;
+	assert_int_equal(ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "file", NULL),
+		(ssize_t)sizeof(*out));
+	handle_close(out->open.fh);
+	assert_int_equal(ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "link", NULL), -EPERM);
+	assert_int_equal(access("in/made", F_OK), 0);
+	unlink("in/made");
 }
 
 static void nodes_are_counted(void **state)
@@ -208,6 +254,8 @@ int main(void)
 		cmocka_unit_test(set_user_id_is_dropped),
 		cmocka_unit_test(numbers_that_nobody_gave_out),
 		cmocka_unit_test(short_arguments),
+		cmocka_unit_test(names_that_are_not_there),
+		cmocka_unit_test(files_are_made_open),
 		cmocka_unit_test(nodes_are_counted),
 	};
 

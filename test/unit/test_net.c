@@ -103,6 +103,47 @@ static void a_frame_goes_out_with_its_header(void **state)
 	close_net();
 }
 
+static bool has_event(void *arg)
+{
+	return rig.raised[LUCID_EVENT_DEVICE(0)] > *(unsigned *)arg;
+}
+
+/* A small frame that went out is told of with an answer, or after a while, or with many others. */
+static void small_frames_go_out_quietly(void **state)
+{
+	const struct virtio_net_hdr_v1 header = {0};
+	static char frame[5000], got[6000];
+	unsigned *raised = &rig.raised[LUCID_EVENT_DEVICE(0)], before, i;
+
+	(void)state;
+	open_net(SOCK_SEQPACKET, 0);
+	before = *raised;
+	guest_sends(&header, frame, 100);
+	rig_run_until(&rig, has_event, &before);
+	before = *raised;
+	ring_set_used_event(&tx, 1);
+	guest_sends(&header, frame, 100);
+	assert_int_equal(*raised, before);
+	assert_int_equal(send(peer, frame, 100, 0), 100);
+	rig_settle(&rig);
+	assert_int_equal(*raised, before + 1);
+	/* At once, where the sender may wait for room. */
+	before = *raised;
+	ring_set_used_event(&tx, 2);
+	guest_sends(&header, frame, sizeof(frame));
+	assert_int_equal(*raised, before + 1);
+	while (recv(peer, got, sizeof(got), 0) > 0)
+		;
+	before = *raised;
+	ring_set_used_event(&tx, 3);
+	for (i = 0; i < 40; i++) {
+		guest_sends(&header, frame, 60);
+		recv(peer, got, sizeof(got), 0);
+	}
+	assert_true(*raised > before);
+	close_net();
+}
+
 static void a_long_frame_takes_many_buffers_at_once(void **state)
 {
 	static unsigned char frame[12 + 9000], got[12 + 9000];
@@ -411,6 +452,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_frame_goes_out_with_its_header),
+		cmocka_unit_test(small_frames_go_out_quietly),
 		cmocka_unit_test(a_long_frame_takes_many_buffers_at_once),
 		cmocka_unit_test(what_was_not_agreed_on_is_dropped),
 		cmocka_unit_test(a_stream_has_lengths_and_whole_checksums),
