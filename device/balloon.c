@@ -109,12 +109,6 @@ static void take_stat(struct balloon_stats *s, const struct virtio_balloon_stat 
 	case VIRTIO_BALLOON_S_CACHES:
 		s->caches = stat->val;
 		break;
-	case VIRTIO_BALLOON_S_MAJFLT:
-		s->major_faults = stat->val;
-		break;
-	case VIRTIO_BALLOON_S_MINFLT:
-		s->minor_faults = stat->val;
-		break;
 	default:
 		break;
 	}

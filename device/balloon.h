@@ -16,7 +16,6 @@ struct balloon;
 /* What the guest last told; zeros as long as it has told nothing. Any values. */
 struct balloon_stats {
 	uint64_t total, free, available, caches; /* bytes */
-	uint64_t major_faults, minor_faults;
 	uint64_t count; /* how often it has told */
 };
 

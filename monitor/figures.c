@@ -143,8 +143,6 @@ static void collect_guest_memory(struct figures *f, const struct machine *m)
 	add(f, GAUGE, "guest_memory_available_bytes", "Of it, to be had without swapping",
 		s->available);
 	add(f, GAUGE, "guest_memory_caches_bytes", "Of it, cached files", s->caches);
-	add(f, COUNTER, "guest_major_faults", "Page faults that read a disk", s->major_faults);
-	add(f, COUNTER, "guest_minor_faults", "Page faults that did not", s->minor_faults);
 }
 
 /* Of all vCPUs: the counter at this offset of their pages. */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -152,6 +153,54 @@ static void whole_or_not(void **state)
 	rundir_release(&c);
 }
 
+/* Writes one text and another in turns until it is killed; who looks then finds one of them whole.
+ */
+static void killed_while_it_writes(void **state)
+{
+	static char text[2][20000], got[sizeof(text[0]) + 1];
+	char path[128];
+
+	(void)state;
+	memset(text[0], 'a', sizeof(text[0]) - 1);
+	memset(text[1], 'b', sizeof(text[1]) - 2);
+	snprintf(path, sizeof(path), "%s/lucid/x/" RUNDIR_INFO, base);
+	for (int round = 0; round < 100; round++) {
+		const struct timespec moment = {.tv_nsec = 1000 * (round * 37 % 400)};
+		int ready[2], fd;
+		char byte;
+
+		assert_int_equal(pipe(ready), 0);
+		pid_t child = fork();
+		if (child == 0) {
+			struct rundir_claim c;
+
+			if (rundir_claim(&c, "x", true) < 0)
+				_exit(1);
+			for (int i = 0;; i++) {
+				if (rundir_write(&c, RUNDIR_INFO, text[i % 2]) < 0)
+					_exit(1);
+				if (i == 0 && write(ready[1], "", 1) < 0)
+					_exit(1);
+			}
+		}
+		close(ready[1]);
+		assert_int_equal(read(ready[0], &byte, 1), 1);
+		close(ready[0]);
+		nanosleep(&moment, NULL);
+		kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		fd = open(path, O_RDONLY);
+		assert_true(fd >= 0);
+		memset(got, 0, sizeof(got));
+		assert_true(read(fd, got, sizeof(got)) > 0);
+		close(fd);
+		assert_true(strcmp(got, text[0]) == 0 || strcmp(got, text[1]) == 0);
+	}
+	/* Nothing is left of the last one either. */
+	assert_int_equal(count(), 0);
+	assert_false(exists("x"));
+}
+
 /* Many want one name at a time, again and again: never two have it, and somebody always gets it. */
 static void races(void **state)
 {
@@ -245,6 +294,7 @@ int main(void)
 		TEST(claims),
 		TEST(ghosts),
 		TEST(whole_or_not),
+		TEST(killed_while_it_writes),
 		TEST(races),
 		TEST(no_burials_of_the_living),
 		TEST(others_are_kept_out),
