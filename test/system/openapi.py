@@ -5,7 +5,9 @@ openapi.py FILE SOCKET. Every answer that is described has to come at some time,
 the machine gives when it is itself in trouble. At the end it is killed, in the middle of a stop."""
 import http.client
 import json
+import os
 import re
+import signal
 import socket
 import sys
 
@@ -108,6 +110,13 @@ def post(spec, path, url):
     return check(spec, path, "post", url, spec["paths"][url]["post"], None)
 
 
+def freeze(monitor):
+    """The guest stands still, so that its end takes as long as the monitor waits for it."""
+    with open(f"/proc/{monitor}/task/{monitor}/children") as f:
+        for child in f.read().split():
+            os.kill(int(child), signal.SIGSTOP)
+
+
 def main():
     spec = yaml.safe_load(open(sys.argv[1]))
     path = sys.argv[2]
@@ -120,6 +129,7 @@ def main():
     assert post(spec, path, "/v1/stop") == 409
     ask_all(spec, path, "paused:")
     assert post(spec, path, "/v1/stop") == 202
+    freeze(json.loads(request(path, "GET", "/v1/machine")[1])["pid"])
     ask_all(spec, path, "ending:")
     assert post(spec, path, "/v1/stop") == 409
     assert post(spec, path, "/v1/kill") == 202
