@@ -76,8 +76,8 @@ static json_t *fixed(const struct machine *m)
 			disks, json_pack("{s:o, s:b}", "path", path ? path : json_string("?"),
 				       "read_only", c->disk[i].read_only));
 	}
-	return json_pack("{s:s, s:i, s:s, s:i, s:I, s:I, s:I, s:i, s:s, s:b, s:b, s:o, s:o}", "name",
-		c->claim->name, "pid", (int)getpid(), "version", LUCID_VERSION, "streams",
+	return json_pack("{s:s, s:i, s:s, s:i, s:I, s:I, s:I, s:i, s:s, s:b, s:b, s:o, s:o}",
+		"name", c->claim->name, "pid", (int)getpid(), "version", LUCID_VERSION, "streams",
 		AGENT_VERSION, "started", (json_int_t)m->started, "memory", (json_int_t)c->memory,
 		"memory_max", (json_int_t)memory_max(m->memory), "cpus", (int)c->cpus, "isolation",
 		isolation_name(m), "detached", c->log != NULL, "tty", c->command.tty, "command",
