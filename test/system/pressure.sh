@@ -2,8 +2,9 @@
 # shellcheck shell=bash
 # --balloon auto: when programs of the host wait for memory, the guest gives some of what it could
 # spare, and gets it back afterwards. The host is made to wait by programs that write files in a
-# memory cgroup of 64 MiB, so root is needed, and a host that tells of its pressure (PSI).
+# memory cgroup of 64 MiB, so root is needed for that, and a host that tells of its pressure (PSI).
 # timeout: 180
+# as: nobody
 . "$TREE/test/system/lib.sh"
 
 if ! (exec 3<>/proc/pressure/memory) 2>/dev/null; then
