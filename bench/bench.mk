@@ -14,7 +14,12 @@ build/bench/root/busybox: /usr/bin/busybox
 	@mkdir -p $(@D)
 	cp $< $@
 
+# Both ends of a network.
+build/bench/net: bench/io/net.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE= -I. $(WARN) -O2 -static -o $@ $<
+
 .PHONY: bench micro
-micro: build/bench/root/micro build/bench/root/busybox
+micro: build/bench/root/micro build/bench/root/busybox build/bench/net
 bench: all kernel micro debian | build/deps-bench.mk
 	@bench/bench.sh

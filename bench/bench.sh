@@ -7,7 +7,7 @@
 # measured, whether it meets its target or not.
 #
 #   ROUNDS=5     how often each side runs; what is shown is the median of the rounds
-#   PARTS=...    some of: pinned unpinned gcc smp macro boot idle memory many
+#   PARTS=...    some of: pinned unpinned gcc smp macro io boot idle memory many
 #   ROWS=...     only these rows of the micro or macro benchmark
 #   PEERS=1      the rows of pinned on User-mode Linux, gVisor and QEMU TCG too (installs them)
 #   LUCID=PATH   another lucid (default: ./lucid)
@@ -22,7 +22,7 @@ cd "$(dirname "$0")/.."
 export LC_ALL=C
 
 rounds=${ROUNDS:-5}
-read -ra parts <<<"${PARTS:-pinned unpinned gcc smp macro boot idle memory many}"
+read -ra parts <<<"${PARTS:-pinned unpinned gcc smp macro io boot idle memory many}"
 read -ra rows <<<"${ROWS:-}"
 wanted_rows=("${rows[@]}")
 read -ra options <<<"${OPTIONS:-}"
@@ -58,6 +58,8 @@ tell() {
 . bench/smp.sh
 # shellcheck source=bench/macro.sh
 . bench/macro.sh
+# shellcheck source=bench/io.sh
+. bench/io.sh
 # shellcheck source=bench/peers.sh
 . bench/peers.sh
 
@@ -199,12 +201,13 @@ for part in "${parts[@]}"; do
 	pinned | unpinned) micro_part "$part" ;;
 	gcc) gcc_part ;;
 	macro) macro_part ;;
+	io) io_part ;;
 	boot) boot_part ;;
 	idle) idle_part ;;
 	memory) memory_part ;;
 	many) many_part ;;
 	smp) smp_part ;;
-	*) die "no part $part; there are pinned, unpinned, gcc, smp, macro, boot, idle, memory and many" ;;
+	*) die "no part $part; there are pinned, unpinned, gcc, smp, macro, io, boot, idle, memory and many" ;;
 	esac
 done
 tell

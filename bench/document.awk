@@ -69,6 +69,7 @@ END {
 	section("Two virtual CPUs", "smp", "smp", 0)
 	section("Programs on a Debian root", "macro", "macro", 0)
 	print "\n![ratios of programs](benchmarks-macro.svg)"
+	section("Folders and networks, one virtual CPU", "io", "io", 0)
 	section("A machine's start", "boot", "boot", 0)
 	section("An idle machine", "idle", "idle", 0)
 	section("Memory that comes and goes", "memory", "memory", 0)

@@ -84,6 +84,10 @@ END {
 		header("Programs on a Debian root, 2 vCPUs", "target")
 		lines("macro", "macro", 1)
 	}
+	if ("io" in asked) {
+		header("Folders and networks, one vCPU", "target")
+		lines("io", "io", 1)
+	}
 	if ("boot" in asked || "idle" in asked || "memory" in asked || "many" in asked) {
 		header("The machine", "target")
 		if ("boot" in asked)
