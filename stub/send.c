@@ -113,11 +113,11 @@ long hypercall_sync(uint64_t vcpus)
 {
 	uint64_t id;
 
-	/* The kick goes to the space, and only from there to its twin, which runs meanwhile. */
-	if (priv->twin)
-		return LUCID_E_NOSYS;
 	for (id = 0; id < info->vcpus; id++)
 		if ((vcpus >> id & 1) && id != vcpu->id)
 			kick(id);
+	/* It goes to the space, and only from there to its twin, which runs meanwhile. */
+	if (priv->twin)
+		return LUCID_E_NOSYS;
 	return sys3(__NR_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) ? LUCID_E_NOSYS : 0;
 }
