@@ -252,7 +252,8 @@ struct stub_machine {
 
 /*
  * What the monitor tells the zygote: make the space of a slot; with pid not 0, look at the page
- * tables of that process. It answers with a long: process id or KiB, or -errno.
+ * tables of that process, or with STUB_SLOTS for its twin. It answers with a long: process id or
+ * KiB, or -errno.
  */
 struct stub_order {
 	unsigned int slot, pid;

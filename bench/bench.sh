@@ -7,7 +7,7 @@
 # measured, whether it meets its target or not.
 #
 #   ROUNDS=5     how often each side runs; what is shown is the median of the rounds
-#   PARTS=...    some of: pinned unpinned gcc smp macro io boot idle memory many
+#   PARTS=...    some of: pinned unpinned gcc split smp macro io boot idle memory many
 #   ROWS=...     only these rows of the micro or macro benchmark
 #   PEERS=1      the rows of pinned on User-mode Linux, gVisor and QEMU TCG too (installs them)
 #   LUCID=PATH   another lucid (default: ./lucid)
@@ -16,13 +16,14 @@
 #   CPU=N        the CPU that the pinned parts use (default: the last one allowed)
 #
 # The parts: pinned keeps the program, or all of lucid, on one CPU, since the guest has one
-# vCPU and a second core would help the native side alone; unpinned does not.
+# vCPU and a second core would help the native side alone; unpinned does not. split has some of
+# the rows of pinned, and gcc's, with --isolation split.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C
 
 rounds=${ROUNDS:-5}
-read -ra parts <<<"${PARTS:-pinned unpinned gcc smp macro io boot idle memory many}"
+read -ra parts <<<"${PARTS:-pinned unpinned gcc split smp macro io boot idle memory many}"
 read -ra rows <<<"${ROWS:-}"
 wanted_rows=("${rows[@]}")
 read -ra options <<<"${OPTIONS:-}"
@@ -140,6 +141,19 @@ micro_part() {
 	done
 }
 
+# What the wall of split costs: some rows of pinned, and the compiler.
+split_part() {
+	local before=("${options[@]}") all=("${rows[@]}") others=("${peers[@]}")
+	options+=(--isolation split)
+	peers=()
+	[ ${#rows[@]} -gt 0 ] || rows=(getppid stat touch_16m fork_exit fork_exec pipe)
+	micro_part split
+	gcc_part split
+	options=("${before[@]}")
+	rows=("${all[@]}")
+	peers=("${others[@]}")
+}
+
 machine() {
 	echo "$(sed -n '/^model name/{s/.*: //p;q}' /proc/cpuinfo), $(nproc) CPUs," \
 		"$(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)," \
@@ -200,6 +214,7 @@ for part in "${parts[@]}"; do
 	case $part in
 	pinned | unpinned) micro_part "$part" ;;
 	gcc) gcc_part ;;
+	split) split_part ;;
 	macro) macro_part ;;
 	io) io_part ;;
 	boot) boot_part ;;
@@ -207,7 +222,7 @@ for part in "${parts[@]}"; do
 	memory) memory_part ;;
 	many) many_part ;;
 	smp) smp_part ;;
-	*) die "no part $part; there are pinned, unpinned, gcc, smp, macro, io, boot, idle, memory and many" ;;
+	*) die "no part $part; there are pinned, unpinned, gcc, split, smp, macro, io, boot, idle, memory and many" ;;
 	esac
 done
 tell

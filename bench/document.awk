@@ -42,7 +42,7 @@ function table_row(part, row, with_peers,   line, i, x) {
 		x = measure[row] == "ms" ? duration(lucid) : digits(lucid) (measure[row] == "none" ? "" : " " measure[row])
 		line = line cell("") cell(x) cell("") cell("")
 	}
-	if (limit[row] == "-" || part == "unpinned")
+	if (limit[row] == "-" || part == "unpinned" || part == "split")
 		line = line cell("")
 	else
 		line = line cell(limit[row] (measure[row] == "ratio" ? "x" : \
@@ -66,6 +66,11 @@ END {
 	print "\n![ratios of single operations](benchmarks-micro.svg)"
 	section("Single operations, any CPU", "unpinned", "micro", 0)
 	section("A compiler", "gcc", "gcc", 0)
+	print "\n## With --isolation split, one CPU\n"
+	table_head("split", 0)
+	for (i = 1; i <= count; i++)
+		if (has_figure("split", name[i]))
+			table_row("split", name[i], 0)
 	section("Two virtual CPUs", "smp", "smp", 0)
 	section("Programs on a Debian root", "macro", "macro", 0)
 	print "\n![ratios of programs](benchmarks-macro.svg)"

@@ -59,6 +59,14 @@ function collect(part, row,   r, n, l, both, some, of_native, of_lucid, of_ratio
 	}
 }
 
+# Whether any round of a part has the row, on either side.
+function has_figure(part, row,   r) {
+	for (r = 1; r <= rounds; r++)
+		if ((part, r, "native", row) in value || (part, r, "lucid", row) in value)
+			return 1
+	return 0
+}
+
 # The figure of the row at hand as its measure has it, to be held against the limit.
 function measured(row) {
 	return measure[row] == "ratio" ? ratio : measure[row] == "us" ? lucid / 1e3 : \

@@ -39,8 +39,9 @@ gcc_lucid() {
 		/bin/bash -c "$compile"
 }
 
+# gcc_part [PART]: where its figures go.
 gcc_part() {
-	local round side row value sum object prefix sides=(native lucid)
+	local part=${1:-gcc} round side row value sum object prefix sides=(native lucid)
 	if [ ! -e "$debian" ]; then
 		tell
 		echo "bench: no gcc row without a Debian root; make debian makes it" >&2
@@ -49,10 +50,10 @@ gcc_part() {
 	fi
 	unpack_debian || { failed "unpacking $debian" && return; }
 	awk -f bench/source.awk >"$tmp/large.c"
-	prefix_of gcc
+	prefix_of "$part"
 	for ((round = 1; round <= rounds; round++)); do
 		for side in "${sides[@]}"; do
-			tell "gcc -O2, round $round of $rounds: $side"
+			tell "$part, gcc -O2, round $round of $rounds: $side"
 			row=
 			read -r row value sum < <("gcc_$side" <"$tmp/large.c" 2>"$tmp/err") || true
 			object=${object:-${sum:-}}
@@ -62,7 +63,7 @@ gcc_part() {
 			elif [ "$sum" != "$object" ]; then
 				failed "gcc round $round, $side: another object file; comparing"
 			else
-				figure gcc "$round" "$side" "$row" "$value"
+				figure "$part" "$round" "$side" "$row" "$value"
 			fi
 		done
 		sides=("${sides[1]}" "${sides[0]}")

@@ -72,6 +72,12 @@ END {
 		if ("gcc" in asked)
 			lines("gcc", "gcc", 1)
 	}
+	if ("split" in asked) {
+		header("The same with --isolation split", "")
+		for (i = 1; i <= count; i++)
+			if (has_figure("split", name[i]))
+				line("split", name[i], 0)
+	}
 	if ("unpinned" in asked) {
 		header("On any CPU", "")
 		lines("unpinned", "micro", 0)

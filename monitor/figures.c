@@ -78,7 +78,7 @@ static void add_process(pid_t pid, uint64_t ns[2])
 	ns[1] += exact - (uint64_t)(share * (double)exact);
 }
 
-static unsigned add_spaces(const struct spaces *spaces, uint64_t ns[2])
+static unsigned add_spaces(struct spaces *spaces, bool twins, uint64_t ns[2])
 {
 	unsigned count = 0;
 
@@ -86,6 +86,8 @@ static unsigned add_spaces(const struct spaces *spaces, uint64_t ns[2])
 		if (!spaces->pid[i])
 			continue;
 		add_process(spaces->pid[i], ns);
+		if (twins && spaces_twin(spaces, i))
+			add_process(spaces_twin(spaces, i), ns);
 		count++;
 	}
 	return count;
@@ -102,10 +104,11 @@ static uint64_t never_back(uint64_t *shown, uint64_t ns)
 static void collect_cpu(struct figures *f, struct machine *m)
 {
 	uint64_t ns[2] = {m->dead_ns[0], m->dead_ns[1]};
+	bool twins = m->control.info->features & LUCID_FEATURE_SPLIT;
 	unsigned spaces = 0;
 
 	for (unsigned i = 0; i < m->control.vcpus; i++)
-		spaces += add_spaces(&m->vcpu[i].spaces, ns);
+		spaces += add_spaces(&m->vcpu[i].spaces, twins, ns);
 	add_seconds(f, COUNTER, "cpu_guest_seconds", "CPU time of guest code",
 		never_back(&m->shown_ns[0], ns[0]));
 	add_seconds(f, COUNTER, "cpu_system_seconds",

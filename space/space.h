@@ -39,6 +39,7 @@ struct spaces {
 	pid_t group; /* process group of the zygote, the spaces and their twins */
 	int order; /* socket to the zygote */
 	pid_t pid[STUB_SLOTS]; /* 0: no process */
+	pid_t twin[STUB_SLOTS]; /* as far as they have been asked for: spaces_twin() */
 };
 
 /*
@@ -70,6 +71,9 @@ int spaces_make(struct spaces *spaces, unsigned slot);
 
 /* KiB of page tables that the host has for the space of a slot, or -errno: it cannot be told. */
 long spaces_tables(const struct spaces *spaces, unsigned slot);
+
+/* The process that runs the programs of a slot's space; 0: none, or it cannot be told. */
+pid_t spaces_twin(struct spaces *spaces, unsigned slot);
 
 /* Sends the kick to the space of a slot, if it has a process. */
 void spaces_kick(const struct spaces *spaces, unsigned slot);

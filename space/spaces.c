@@ -52,6 +52,19 @@ long spaces_tables(const struct spaces *spaces, unsigned slot)
 	return order(spaces, slot, spaces->pid[slot]);
 }
 
+pid_t spaces_twin(struct spaces *spaces, unsigned slot)
+{
+	long pid;
+
+	if (slot >= STUB_SLOTS || !spaces->pid[slot])
+		return 0;
+	if (!spaces->twin[slot]) {
+		pid = order(spaces, STUB_SLOTS, spaces->pid[slot]);
+		spaces->twin[slot] = pid > 0 ? (pid_t)pid : 0;
+	}
+	return spaces->twin[slot];
+}
+
 int spaces_make(struct spaces *spaces, unsigned slot)
 {
 	long pid;
@@ -81,7 +94,7 @@ int spaces_forget(struct spaces *spaces, pid_t pid)
 	}
 	for (i = 0; i < STUB_SLOTS; i++) {
 		if (spaces->pid[i] == pid) {
-			spaces->pid[i] = 0;
+			spaces->pid[i] = spaces->twin[i] = 0;
 			return (int)i;
 		}
 	}

@@ -78,8 +78,7 @@ static long tables_of(unsigned pid)
 	return n < 0 ? n : -ENODATA;
 }
 
-/* A twin is the only child that a space may have. */
-static long twin_of(unsigned pid)
+long twin_of(unsigned pid)
 {
 	char path[64], text[16];
 	unsigned at = put_number(path, pid);

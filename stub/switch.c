@@ -265,7 +265,8 @@ _Noreturn void stub_zygote(void)
 	unmap_rest();
 	while (sys3(__NR_read, STUB_FD_ZYGOTE, (long)&order, sizeof(order)) == sizeof(order)) {
 		if (order.pid) {
-			answer = page_tables(order.pid);
+			answer = order.slot == STUB_SLOTS ? twin_of(order.pid)
+							  : page_tables(order.pid);
 		} else {
 			/* The monitor's child, not ours: it reaps it, and kills what is its own. */
 			answer = sys6(__NR_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0);
