@@ -15,7 +15,7 @@ split() {
 told='while read -r word value; do [ "$word" != Lucid_isolation: ] || echo "$value"; done </proc/self/status'
 split sh -c "$told"
 check 'split, and /proc tells so' both 0 split
-if grep -qw pku /proc/cpuinfo; then usual=unified; else usual=split; fi
+if grep -qw pku /proc/cpuinfo; then usual='unified'; else usual='split'; fi
 lucid --isolation auto -- sh -c "$told"
 check "auto is $usual here" both 0 "$usual"
 lucid --isolation split --cpus 2 --rootfs "$TMP/root" -- split
