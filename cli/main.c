@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "cli/cli.h"
 
 /* A new verb takes a line here and one in cli.h. */
@@ -33,6 +34,7 @@ int main(int argc, char **argv)
 	const struct verb *verb;
 	const char *name;
 
+	process_note_descriptors();
 	if (argc < 2) {
 		log_error("no command given; see `lucid --help`");
 		return EXIT_LUCID;

@@ -49,6 +49,8 @@ enum {
 	OPT_TTY,
 	OPT_BALLOON,
 	OPT_ISOLATION,
+	OPT_HOST_MEMORY,
+	OPT_HOST_CPU,
 	OPT_VSOCK,
 	OPT_VERBOSE,
 	OPT_TIMEOUT,
@@ -59,6 +61,8 @@ static const struct option long_options[] = {
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"cpus", required_argument, NULL, OPT_CPUS},
 	{"cpu-affinity", required_argument, NULL, OPT_AFFINITY},
+	{"host-memory", required_argument, NULL, OPT_HOST_MEMORY},
+	{"host-cpu", required_argument, NULL, OPT_HOST_CPU},
 	{"rootfs", required_argument, NULL, OPT_ROOTFS},
 	{"rw", no_argument, NULL, OPT_RW},
 	{"disk", required_argument, NULL, OPT_DISK},
@@ -418,6 +422,10 @@ static int parse_option(struct options *o, int opt, char *arg)
 		return 0;
 	case OPT_DISK:
 		return parse_disk(o, arg);
+	case OPT_HOST_MEMORY:
+		return options_host_memory(o, arg);
+	case OPT_HOST_CPU:
+		return options_host_cpu(o, arg);
 	case OPT_NET:
 		return options_net(o, arg);
 	case OPT_IOPS:

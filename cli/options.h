@@ -36,6 +36,11 @@ int options_publish(struct options *o, const char *arg);
 /* When all have been read: what goes together, and the network that nobody asked for. */
 int options_net_end(struct options *o);
 
+/* ---- options_host.c: the same for --host-memory and --host-cpu ---------------------------- */
+
+int options_host_memory(struct options *o, const char *arg);
+int options_host_cpu(struct options *o, const char *arg);
+
 /* ---- options_volume.c ------------------------------------------------------------------- */
 
 int options_volume(struct options *o, char *arg);

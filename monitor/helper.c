@@ -12,9 +12,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/process.h"
+#include "monitor/cgroup.h"
 #include "monitor/helper.h"
 
 #define PATIENCE_MS 2000
+
+/* What a helper needs of the user's environment; what else is in there is no business of its. */
+static void set_environment(void)
+{
+	const char *value = getenv("PATH");
+	char *path = value ? strdup(value) : NULL;
+
+	process_forget_environment();
+	if (path)
+		setenv("PATH", path, 1);
+	setenv("LC_ALL", "C", 1);
+}
 
 _Noreturn static void become(const char *const argv[], int fd, int errors, bool (*wanted)(int fd))
 {
@@ -32,9 +46,9 @@ _Noreturn static void become(const char *const argv[], int fd, int errors, bool 
 	else
 		dup2(fd, 3);
 	close_range(4, UINT_MAX, 0);
+	set_environment();
 	if (wanted && !wanted(3))
 		_exit(0);
-	setenv("LC_ALL", "C", 1);
 	execvp(argv[0], (char *const *)argv);
 	_exit(127);
 }
@@ -58,6 +72,9 @@ int helper_detach(const char *const argv[], int fd)
 	if (pid == 0) {
 		setsid();
 		pid = fork();
+		/* It serves others, too, and longer than this machine. */
+		if (pid == 0)
+			cgroup_leave();
 		if (pid == 0)
 			become(argv, fd, -1, NULL);
 		_exit(pid < 0 ? errno : 0);

@@ -17,8 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/landlock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "device/rng.h"
+#include "monitor/cgroup.h"
 #include "monitor/cpu.h"
 #include "monitor/disks.h"
 #include "monitor/folders.h"
@@ -210,19 +213,25 @@ static void on_session_end(void *arg, enum session_end why, int status)
 
 /* ---- Set-up ----------------------------------------------------------------------- */
 
-static int set_up_process(void)
+static int set_up_process(const struct vm_config *config)
 {
-	const struct rlimit none = {0, 0};
+	int err;
 
 	cpu_tsc_begin();
 	/* A file at the user's limit is an error of the guest's write, not our end. */
 	signal(SIGXFSZ, SIG_IGN);
-	setrlimit(RLIMIT_CORE, &none);
 	/* Twins of spaces are their children, and ours when those have ended. */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
-		prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return fail("prctl", errno);
-	return 0;
+	err = process_hide();
+	if (err)
+		return fail("prctl", err);
+	/*
+	 * Any layer of Landlock forbids that files are linked or moved to other folders, unless it
+	 * allows it, and then it forbids mounts, which passt makes. So not for who shares folders.
+	 */
+	err = config->folders ? 0 : landlock_scope();
+	return err ? fail("Landlock", err) : 0;
 }
 
 static int set_up_signals(struct machine *m)
@@ -438,18 +447,22 @@ static int set_up(struct machine *m)
 	struct load_image image;
 	int err;
 
-	if (set_up_process() < 0 || set_up_memory(m) < 0 || set_up_info(m) < 0 ||
-		load_images(m, &image) < 0 || set_up_descriptors(m) < 0 || vcpus_create(m) < 0 ||
-		vcpus_create_spaces(m, image.segment, image.segments) < 0 ||
+	if (set_up_process(m->config) < 0 ||
+		cgroup_enter(m->config->host_memory, m->config->host_cpu) < 0 ||
+		set_up_memory(m) < 0 || set_up_info(m) < 0 || load_images(m, &image) < 0 ||
+		set_up_descriptors(m) < 0 || vcpus_create(m) < 0 ||
+		vcpus_create_spaces(m, image.segment, image.segments) < 0 || confine_start(m) < 0 ||
 		set_up_devices(m) < 0 || machine_api_open(m) < 0)
 		return -1;
 	/* All paths have been opened; a daemon keeps no directory busy. */
 	if (m->config->log && chdir("/") < 0)
 		return fail("/", errno);
-	affinity_init(&m->place.affinity);
-	err = monitor_confine(m);
+	err = cgroup_watch(m);
 	if (err)
-		return fail("seccomp", err);
+		return fail("control group", err);
+	affinity_init(&m->place.affinity);
+	if (confine_run(m) < 0)
+		return -1;
 	m->control.info->tsc_khz = cpu_tsc_khz();
 	err = vcpu_start(&m->vcpu[0], image.entry, 0);
 	return err ? fail("process for the first address space", err) : 0;
@@ -487,6 +500,7 @@ static void tear_down(struct machine *m)
 	close_fd(m->signals);
 	if (m->loop)
 		loop_destroy(m->loop);
+	cgroup_remove();
 }
 
 /* The status for the process; says what the user must know beyond it. */

@@ -101,6 +101,8 @@ struct vm_config {
 	/* CPUs of the host that virtual CPUs 0, 1, ... are kept on, in turns; none: any. */
 	uint16_t affinity[VM_AFFINITY_MAX];
 	unsigned affinity_count;
+	uint64_t host_memory; /* bytes of the host's memory for all of it, 0: no limit */
+	uint64_t host_cpu; /* thousandths of a CPU of the host, 0: no limit */
 	const char *kernel; /* ELF image */
 	const char *append; /* more kernel command line, or NULL */
 	const char *initrd[VM_INITRDS_MAX]; /* cpio archives, laid one after another */

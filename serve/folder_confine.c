@@ -7,71 +7,24 @@
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/allow.h"
+#include "base/landlock.h"
+#include "base/process.h"
 #include "serve/folder.h"
 
 #define ACCESS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+/* Neither to execute, nor to make devices. */
 #define ACCESS_WRITE                                                                               \
 	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                           \
 		LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                     \
 		LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                       \
-		LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM)
-#define ACCESS_NEVER                                                                               \
-	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK)
-/* Of later versions than Debian 12's headers: moving between folders, changing sizes. */
-#define ACCESS_REFER (1ULL << 13)
-#define ACCESS_TRUNCATE (1ULL << 14)
-
-/* Even a folder that is moved out of the tree while the guest knows it leads nowhere then. */
-static int take_landlock(int root, bool read_only)
-{
-	struct landlock_ruleset_attr ruleset = {
-		.handled_access_fs = ACCESS_READ | ACCESS_WRITE | ACCESS_NEVER};
-	struct landlock_path_beneath_attr rule = {.parent_fd = root};
-	long version =
-		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	int fd, r = 0;
-
-	if (version < 1)
-		return 0; /* an older host: openat2() and the list have to do */
-	/* Without the first, no file could change its folder at all. */
-	if (version >= 2)
-		ruleset.handled_access_fs |= ACCESS_REFER;
-	if (version >= 3)
-		ruleset.handled_access_fs |= ACCESS_TRUNCATE;
-	rule.allowed_access = ACCESS_READ;
-	if (!read_only)
-		rule.allowed_access |= ruleset.handled_access_fs & ~(uint64_t)ACCESS_NEVER;
-	fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
-	if (fd < 0)
-		return -errno;
-	if (syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0 ||
-		syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-		r = -errno;
-	close(fd);
-	return r;
-}
+		LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM |                       \
+		LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE)
 
 /* Root's server acts for all users of the guest, and that is all that it has of root. */
-static int drop_capabilities(void)
-{
-	const uint32_t keep = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_FOWNER;
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {{0}};
-
-	if (geteuid() == 0) {
-		if (syscall(SYS_capget, &header, data) < 0)
-			return -errno;
-		data[0].effective &= keep;
-		data[0].permitted &= keep;
-	}
-	data[0].inheritable = data[1].inheritable = 0;
-	data[1].effective = data[1].permitted = 0;
-	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
-}
+#define CAPABILITIES (1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_FOWNER)
 
 static int take_filter(void)
 {
@@ -126,12 +79,18 @@ static int take_filter(void)
 
 int folder_confine(int root, bool read_only)
 {
-	int err = drop_capabilities();
+	/* Even a folder that is moved out of the tree while the guest knows it leads nowhere then.
+	 */
+	const struct landlock_place tree = {root, ACCESS_READ | (read_only ? 0 : ACCESS_WRITE)};
+	int err = process_keep_capabilities(geteuid() == 0 ? CAPABILITIES : 0);
 
+	process_limit();
+	if (!err)
+		err = process_hide();
 	/* Landlock needs it, too. */
 	if (!err && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		err = -errno;
 	if (!err)
-		err = take_landlock(root, read_only);
+		err = landlock_files(&tree, 1);
 	return err ? err : take_filter();
 }

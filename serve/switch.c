@@ -14,6 +14,7 @@
 #include "base/allow.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/process.h"
 #include "serve/lock.h"
 
 #define PORTS_MAX 256
@@ -192,6 +193,9 @@ static int confine(void)
 	scmp_filter_ctx list;
 	int err = allow_list(&list, allowed, sizeof(allowed) / sizeof(allowed[0]));
 
+	process_limit();
+	if (!err)
+		err = process_hide();
 	return err ? err : allow_only(list);
 }
 

@@ -327,10 +327,8 @@ static void close_between(unsigned first, unsigned last)
 }
 
 /* Descriptors: the few by fixed number, no others. */
-static void set_descriptors(const struct space_config *config, int order)
+static void set_descriptors(const struct space_config *config, int order, int proc)
 {
-	/* Without /proc the guest does without the time that is stolen from it. */
-	int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int from[FDS_FIXED + LUCID_VCPUS] = {
 		config->ram->fd, config->doorbell, config->timer, order, proc};
 	int to[FDS_FIXED + LUCID_VCPUS] = {
@@ -394,15 +392,18 @@ _Noreturn void zygote_main(const struct space_config *config, int order)
 {
 	struct stub_private *private = (struct stub_private *)STUB_PRIVATE_ADDR;
 	unsigned features = config->control->info->features;
+	/* Without /proc the guest does without the time that is stolen from it. */
+	int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	pid_t monitor = getppid();
 
+	space_enclose(proc);
 	set_process(monitor);
 	if (config->cpus && sched_setaffinity(0, sizeof(*config->cpus), config->cpus) < 0)
 		give_up("CPU affinity");
 	map_stub();
 	map_windows(config);
 	find_cpus((struct stub_shared *)STUB_SHARED_ADDR);
-	set_descriptors(config, order);
+	set_descriptors(config, order, proc);
 	fill_private(config, private, monitor);
 	if (features & LUCID_FEATURE_CPUID)
 		syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0);

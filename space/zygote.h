@@ -11,6 +11,9 @@
  */
 _Noreturn void zygote_main(const struct space_config *config, int order);
 
+/* Takes from the calling process what a space can do without; proc: /proc, or -1. */
+void space_enclose(int proc);
+
 /* The stub's image and head. */
 extern const char stub_image_start[], stub_image_end[];
 
