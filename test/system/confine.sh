@@ -8,6 +8,8 @@
 # All but a shared machine's parts, for the processes of which the state is asked below.
 start() {
 	mkdir -p "$TMP/folder"
+	# Or the last one's output would be taken for this one's.
+	rm -f "$TMP/out"
 	SECRET_OF_THE_USER=42 "$@" "$LUCID" run --cpus 2 -v "$TMP/folder:/mnt" \
 		--net "socket=$TMP/switch" --name boxed -- sh -c 'echo ready; read x; echo end' \
 		<"$TMP/in" >"$TMP/out" 2>"$TMP/err" &
