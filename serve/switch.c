@@ -3,6 +3,7 @@
 #include "serve/switch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -199,6 +200,23 @@ static int confine(void)
 	return err ? err : allow_only(list);
 }
 
+/*
+ * Whoever starts a switch holds the lock until it has joined. If it was killed before that, and
+ * nobody else has come, there would be no one whose leaving ends the switch.
+ */
+static bool has_begun(const struct network_switch *net)
+{
+	struct pollfd waiting = {.fd = net->listener, .events = POLLIN};
+	int lock = lock_folder_of(net->path);
+	bool begun = lock < 0 || poll(&waiting, 1, 0) != 0;
+
+	if (!begun)
+		unlink(net->path);
+	if (lock >= 0)
+		close(lock);
+	return begun;
+}
+
 int switch_serve(int listener, const char *path)
 {
 	static struct network_switch net;
@@ -208,6 +226,8 @@ int switch_serve(int listener, const char *path)
 	net.path = path;
 	for (unsigned i = 0; i < PORTS_MAX; i++)
 		net.port[i] = (struct port){.net = &net, .fd = -1};
+	if (!has_begun(&net))
+		return 0;
 	net.loop = loop_create();
 	if (!net.loop || loop_add(net.loop, listener, EPOLLIN, on_listener, &net) < 0 ||
 		confine() < 0)
