@@ -165,12 +165,18 @@ static bool reap(struct blk_vhost *v)
 
 static void take_results(struct blk_vhost *v)
 {
-	bool any = reap(v);
+	bool any = false;
 
-	/* Asks for a call at the next one, and looks whether that has come meanwhile. */
-	store(&v->shared->avail.used_event, v->used);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	any |= reap(v);
+	/*
+	 * Asks for a call at the next one, and looks whether that has come meanwhile. If so, no
+	 * call need come for it, nor for what follows: the event asked for is behind. So it is
+	 * asked anew.
+	 */
+	do {
+		any |= reap(v);
+		store(&v->shared->avail.used_event, v->used);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	} while (v->socket >= 0 && v->used != load(&v->shared->used.idx));
 	blk_vhost_submit(v);
 	if (any)
 		v->user.batch_done(v->user.arg);
