@@ -60,8 +60,12 @@ static struct node *insert(uint64_t id, int fd, const struct stat *st)
 
 	if (!n)
 		return NULL;
-	*n = (struct node){
-		.id = id, .fd = fd, .dev = st->st_dev, .ino = st->st_ino, .type = st->st_mode & S_IFMT, .next = *chain};
+	*n = (struct node){.id = id,
+		.fd = fd,
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.type = st->st_mode & S_IFMT,
+		.next = *chain};
 	*chain = n;
 	table[id].node = n;
 	return n;

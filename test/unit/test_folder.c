@@ -175,8 +175,7 @@ static void short_arguments(void **state)
 {
 	static operation *const ops[] = {op_setattr, op_link, op_rename, op_rename2, op_open,
 		op_read, op_write, op_release, op_fsync, op_lseek, op_fallocate, op_copy,
-		op_readdir, op_readdirplus, op_unlink, op_symlink, op_mknod, op_mkdir,
-		op_create};
+		op_readdir, op_readdirplus, op_unlink, op_symlink, op_mknod, op_mkdir, op_create};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
@@ -212,8 +211,8 @@ static void files_are_made_open(void **state)
 
 	(void)state;
 	/* One that not even its maker could open a second time. */
-	assert_int_equal(ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "made", NULL),
-		(ssize_t)sizeof(*out));
+	assert_int_equal(
+		ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "made", NULL), (ssize_t)sizeof(*out));
 	int fd = handle_fd(out->open.fh);
 
 	assert_int_equal(write(fd, "x", 1), 1);
@@ -225,8 +224,8 @@ static void files_are_made_open(void **state)
 	assert_int_equal(ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "link", NULL), -EEXIST);
 	/* Somebody else was faster: the file is theirs, and a link leads nowhere. */
 	in.flags = O_RDWR | O_CREAT;
-	assert_int_equal(ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "file", NULL),
-		(ssize_t)sizeof(*out));
+	assert_int_equal(
+		ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "file", NULL), (ssize_t)sizeof(*out));
 	handle_close(out->open.fh);
 	assert_int_equal(ask(op_create, FUSE_ROOT_ID, &in, sizeof(in), "link", NULL), -EPERM);
 	assert_int_equal(access("in/made", F_OK), 0);
