@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -211,6 +212,27 @@ static void on_end(void *arg, enum session_end why, int status)
 	/* Else the guest ends by itself. */
 }
 
+/* A machine's end takes what runs in it along; of this one that is left to the host. */
+static void end_guest(void)
+{
+	FILE *children;
+	int pid;
+
+	kill(lucid.guest, SIGKILL);
+	waitpid(lucid.guest, NULL, 0);
+	while ((children = fopen("/proc/thread-self/children", "r"))) {
+		bool any = false;
+
+		for (; fscanf(children, "%d", &pid) == 1; any = true) {
+			kill(pid, SIGKILL);
+			waitpid(pid, NULL, 0);
+		}
+		fclose(children);
+		if (!any)
+			break;
+	}
+}
+
 static int lucid_main(const struct rig_case *c)
 {
 	char *argv[] = {"sh", "-c", (char *)c->script, NULL};
@@ -222,6 +244,7 @@ static int lucid_main(const struct rig_case *c)
 		.tty = c->tty,
 	};
 
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	lucid.test = c;
 	lucid.status = TROUBLE + 1;
 	lucid.loop = bus.loop = loop_create();
@@ -231,7 +254,7 @@ static int lucid_main(const struct rig_case *c)
 		return TROUBLE + 2;
 	loop_run(lucid.loop);
 	session_destroy(lucid.session);
-	kill(lucid.guest, SIGKILL);
+	end_guest();
 	return lucid.ended ? lucid.status : TROUBLE + 3;
 }
 
