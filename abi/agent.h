@@ -125,7 +125,8 @@ struct agent_start {
 	uint32_t argc, envc;
 	uint32_t nets; /* at most AGENT_NETS_MAX */
 	uint32_t folders;
-	/* What it may grow to, in bytes: file systems in memory are made for that; 0: it does not. */
+	/* What it may grow to, in bytes: file systems in memory are made for that; 0: it does not.
+	 */
 	uint64_t memory_max;
 };
 

@@ -86,7 +86,8 @@ bool switch_retire(void);
 
 /* look.c */
 
-/* The process id of a space's twin, the only child that it may have; 0 or -errno. For the zygote. */
+/* The process id of a space's twin, the only child that it may have; 0 or -errno. For the zygote.
+ */
 long twin_of(unsigned pid);
 /* KiB of page tables that the host has for a space and its twin, or -errno. For the zygote. */
 long page_tables(unsigned pid);
