@@ -9,7 +9,6 @@
 
 /* All that there is in each version of the host's interface; later ones are left alone. */
 #define FILES_1 ((1ULL << 13) - 1)
-#define FILES_IOCTL (1ULL << 15)
 #define NET_BOTH 3ULL
 #define SCOPE_BOTH 3ULL
 
@@ -21,6 +20,11 @@ struct ruleset {
 static long version(void)
 {
 	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+bool landlock_works(void)
+{
+	return version() >= 1;
 }
 
 /* The ruleset's descriptor, or -errno. */
@@ -58,7 +62,7 @@ int landlock_files(const struct landlock_place *place, unsigned places)
 	if (host >= 4)
 		rules.net = NET_BOTH;
 	if (host >= 5)
-		rules.files |= FILES_IOCTL;
+		rules.files |= LANDLOCK_ACCESS_FS_IOCTL_DEV;
 	fd = create(&rules, host);
 	if (fd < 0)
 		return fd;

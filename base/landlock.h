@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Landlock, as far as the host's kernel has it: what a process may do to files, whatever
- * descriptors and paths it gets hold of. Without Landlock these do nothing, and succeed.
+ * descriptors and paths it gets hold of.
  */
 #ifndef BASE_LANDLOCK_H
 #define BASE_LANDLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Of later versions than Debian 12's headers. */
@@ -15,8 +16,15 @@
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
 #endif
+#ifndef LANDLOCK_ACCESS_FS_IOCTL_DEV
+#define LANDLOCK_ACCESS_FS_IOCTL_DEV (1ULL << 15)
+#endif
 
-/* Everything below dir, a descriptor, and what may be done there: LANDLOCK_ACCESS_FS_*. */
+/* Does the host have it? Where it has not, the functions below do nothing, and succeed. */
+bool landlock_works(void);
+
+/* A file, or everything below a folder: dir, a descriptor, and what may be done there:
+ * LANDLOCK_ACCESS_FS_*. */
 struct landlock_place {
 	int dir;
 	uint64_t access;

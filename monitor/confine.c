@@ -89,12 +89,11 @@ static int report(const char *what, int err)
 	return -1;
 }
 
-int confine_start(const struct machine *m)
+int confine_start(void)
 {
 	scmp_filter_ctx list = seccomp_init(SCMP_ACT_ALLOW);
 	int err = list ? 0 : -ENOMEM;
 
-	(void)m;
 	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]) && !err; i++)
 		err = seccomp_rule_add(list, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
 	if (!err)

@@ -204,7 +204,7 @@ void machine_kill(struct machine *m);
  * Two steps: what no part of the set-up needs, once the zygotes are there, for helpers as well; and
  * what the monitor does not need once the machine runs. 0 or -1, reported.
  */
-int confine_start(const struct machine *m);
+int confine_start(void);
 int confine_run(const struct machine *m);
 
 #endif

@@ -13,102 +13,86 @@
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/allow.h"
+#include "base/landlock.h"
+#include "base/process.h"
 #include "monitor/disks.h"
 
 #define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define ALL_OF_FIRST_VERSION ((1ULL << 13) - 1)
-/* Of later versions than Debian 12's headers: moving between folders, changing sizes. */
-#define ACCESS_REFER (1ULL << 13)
-#define ACCESS_TRUNCATE (1ULL << 14)
+#define PLACES 8
 
-static int allow_path(int ruleset, const char *path, uint64_t access)
+struct places {
+	struct landlock_place at[PLACES];
+	unsigned count;
+};
+
+/* What is not there needs no permission. 0 or -errno. */
+static int add_place(struct places *p, const char *path, uint64_t access)
 {
-	struct landlock_path_beneath_attr rule = {.allowed_access = access};
-	int r;
+	int fd = open(path, O_PATH | O_CLOEXEC);
 
-	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
-	if (rule.parent_fd < 0)
+	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	r = (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
-	r = r < 0 ? -errno : 0;
-	close(rule.parent_fd);
-	return r;
+	p->at[p->count++] = (struct landlock_place){fd, access};
+	return 0;
 }
 
 /* What a program needs to start, and the image; with what that lies on, which is in its folder. */
-static int allow_paths(int ruleset, const struct storage *s, uint64_t handled)
+static int add_places(struct places *p, const struct storage *s)
 {
 	static const char *const parts[] = {"/usr", "/lib", "/lib64"};
-	uint64_t image = LANDLOCK_ACCESS_FS_READ_FILE;
+	uint64_t image = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_IOCTL_DEV;
 	char folder[PATH_MAX];
 	int r = 0;
 
 	if (!s->disk->read_only)
-		image |= LANDLOCK_ACCESS_FS_WRITE_FILE | (handled & ACCESS_TRUNCATE);
+		image |= LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && r == 0; i++)
-		r = allow_path(ruleset, parts[i], READ | LANDLOCK_ACCESS_FS_EXECUTE);
+		r = add_place(p, parts[i], READ | LANDLOCK_ACCESS_FS_EXECUTE);
 	if (r == 0)
-		r = allow_path(ruleset, "/etc/ld.so.cache", LANDLOCK_ACCESS_FS_READ_FILE);
+		r = add_place(p, "/etc/ld.so.cache", LANDLOCK_ACCESS_FS_READ_FILE);
 	if (r == 0)
-		r = allow_path(ruleset, "/dev/null",
+		r = add_place(p, "/dev/null",
 			LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
 	if (r == 0)
-		r = allow_path(ruleset, s->disk->path, image);
+		r = add_place(p, s->disk->path, image);
 	if (r == 0 && s->backing) {
 		snprintf(folder, sizeof(folder), "%s", s->disk->path);
-		r = allow_path(ruleset, dirname(folder), LANDLOCK_ACCESS_FS_READ_FILE);
+		r = add_place(p, dirname(folder), LANDLOCK_ACCESS_FS_READ_FILE);
 	}
 	return r;
 }
 
 static int take_landlock(const struct storage *s)
 {
-	struct landlock_ruleset_attr attr = {.handled_access_fs = ALL_OF_FIRST_VERSION};
-	long version =
-		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	int fd, r;
+	struct places p = {.count = 0};
+	int r;
 
 	/* An older host: then no image may name another file, which could be any. */
-	if (version < 1)
+	if (!landlock_works())
 		return s->backing ? -ENOSYS : 0;
-	if (version >= 2)
-		attr.handled_access_fs |= ACCESS_REFER;
-	if (version >= 3)
-		attr.handled_access_fs |= ACCESS_TRUNCATE;
-	fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-	if (fd < 0)
-		return -errno;
-	r = allow_paths(fd, s, attr.handled_access_fs);
-	if (r == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-		r = -errno;
-	close(fd);
+	r = add_places(&p, s);
+	if (r == 0)
+		r = landlock_files(p.at, p.count);
+	while (p.count > 0)
+		close(p.at[--p.count].dir);
 	return r;
 }
 
-/* Root's server opens what root may open, and that is all that it has of root. */
+/*
+ * Root's server opens what root may open, and that is all that it has of root: also of the
+ * bounding set, which is what root gets when it executes something.
+ */
 static int drop_capabilities(void)
 {
-	const uint32_t keep = 1U << CAP_DAC_OVERRIDE;
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {{0}};
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return -errno;
-	/* Of the bounding set, which is what root gets when it executes something. */
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (cap != CAP_DAC_OVERRIDE && (data[0].effective & (1U << CAP_SETPCAP)))
-			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-	data[0].effective &= keep;
-	data[0].permitted &= keep;
-	data[0].inheritable = data[1].inheritable = 0;
-	data[1].effective = data[1].permitted = 0;
-	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+		if (cap != CAP_DAC_OVERRIDE)
+			prctl(PR_CAPBSET_DROP, cap, 0, 0,
+				0); /* fails where there is nothing to drop */
+	return process_keep_capabilities(1U << CAP_DAC_OVERRIDE);
 }
 
 static const int allowed[] = {

@@ -451,7 +451,7 @@ static int set_up(struct machine *m)
 		cgroup_enter(m->config->host_memory, m->config->host_cpu) < 0 ||
 		set_up_memory(m) < 0 || set_up_info(m) < 0 || load_images(m, &image) < 0 ||
 		set_up_descriptors(m) < 0 || vcpus_create(m) < 0 ||
-		vcpus_create_spaces(m, image.segment, image.segments) < 0 || confine_start(m) < 0 ||
+		vcpus_create_spaces(m, image.segment, image.segments) < 0 || confine_start() < 0 ||
 		set_up_devices(m) < 0 || machine_api_open(m) < 0)
 		return -1;
 	/* All paths have been opened; a daemon keeps no directory busy. */

@@ -33,9 +33,10 @@ static _Noreturn void take_baton(struct stub_slot *me)
 
 	store_release(&me->word, SLOT_HELD);
 	/* Kicks for the vCPU are ours from here on; the way out looks for earlier ones. */
-	if (info->vcpus > 1)
+	if (info->vcpus > 1) {
 		sys3(__NR_fcntl, STUB_FD_KICK + (int)vcpu->id, F_SETOWN, (long)priv->pid);
-	kick_taken();
+		kick_taken();
+	}
 	place_take();
 	flush_catch_up();
 	if (me->flush)
