@@ -6,9 +6,7 @@
  * Options: --cpus 2
  * Variants: seed=0..11
  */
-#include <asm/unistd.h>
-
-#include "guest/test/lib/test.h"
+#include "guest/test/lib/host.h"
 #include "abi/space.h"
 
 #define private ((const struct stub_private *)STUB_PRIVATE_ADDR)
@@ -37,18 +35,6 @@ static uint64_t address(void)
 	return at + (random() % 512) * PAGE + (random() % 16 ? 0 : random() % PAGE);
 }
 
-static long host(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
-{
-	register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-
 /* With arguments that the list lets pass, or it would be over at the first. */
 static void one(uint64_t nr)
 {
@@ -56,45 +42,45 @@ static void one(uint64_t nr)
 
 	switch (nr) {
 	case __NR_mmap:
-		host(nr, address(), (random() % 64) * PAGE, random() % 8,
+		host_call(nr, address(), (random() % 64) * PAGE, random() % 8,
 			0x11 | (random() & 0x8000), 3, (random() % ram) * PAGE);
 		break;
 	case __NR_pread64:
-		host(nr, 0, address(), random() % 65, 0, 0, 0);
+		host_call(nr, 0, address(), random() % 65, 0, 0, 0);
 		break;
 	case __NR_futex:
 		/* One that waits has to wait for something that is not there, or not for long. */
-		host(nr, address(), random() & 1, 1, address(), 0, 0);
+		host_call(nr, address(), random() & 1, 1, address(), 0, 0);
 		break;
 	case __NR_write:
 		if (random() & 1)
-			host(nr, 4, address(), 8, 0, 0, 0);
+			host_call(nr, 4, address(), 8, 0, 0, 0);
 		else
-			host(nr, 64 + random() % 64, address(), 1, 0, 0, 0);
+			host_call(nr, 64 + random() % 64, address(), 1, 0, 0, 0);
 		break;
 	case __NR_read:
-		host(nr, 64 + random() % 64, address(), random() % 4097, 0, 0, 0);
+		host_call(nr, 64 + random() % 64, address(), random() % 4097, 0, 0, 0);
 		break;
 	case __NR_timerfd_settime:
-		host(nr, 5, 0, address(), 0, 0, 0);
+		host_call(nr, 5, 0, address(), 0, 0, 0);
 		break;
 	case __NR_fcntl:
-		host(nr, 64 + random() % 64, 8, private->pid, 0, 0, 0);
+		host_call(nr, 64 + random() % 64, 8, private->pid, 0, 0, 0);
 		break;
 	case __NR_membarrier:
-		host(nr, 2, random(), random(), 0, 0, 0);
+		host_call(nr, 2, random(), random(), 0, 0, 0);
 		break;
 	case __NR_sched_setaffinity:
 		/* Killed where the machine may not choose its CPUs, so not at first. */
 		if (random() % 50)
 			break;
-		host(nr, 0, random() % 4096, address(), 0, 0, 0);
+		host_call(nr, 0, random() % 4096, address(), 0, 0, 0);
 		break;
 	case __NR_rt_sigreturn:
 	case __NR_exit_group:
 		if (random() % 500)
 			break;
-		host(nr, random(), 0, 0, 0, 0, 0);
+		host_call(nr, random(), 0, 0, 0, 0, 0);
 		break;
 	case __NR_pkey_mprotect:
 		if (!private->key_kernel)
@@ -102,7 +88,8 @@ static void one(uint64_t nr)
 		/* fall through */
 	default:
 		/* What it stands on goes soon enough. */
-		host(nr, address(), (random() % 4) * PAGE, random() % 8, private->key_kernel, 0, 0);
+		host_call(nr, address(), (random() % 4) * PAGE, random() % 8, private->key_kernel,
+			0, 0);
 	}
 }
 

@@ -5,23 +5,9 @@
  * Expected: the VM ends with "the guest's CPU stopped: ".
  * Variants: what=0..4
  */
-#include <asm/unistd.h>
-
-#include "guest/test/lib/test.h"
+#include "guest/test/lib/host.h"
 
 #define RAM 3
-
-static long host(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
-{
-	register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
 
 void test_main(void)
 {
@@ -30,28 +16,29 @@ void test_main(void)
 	switch (cmdline_number("what", 0)) {
 	case 0: /* all mappings that the host gives */
 		for (n = 0;; n++)
-			if (host(__NR_mmap, 0x100000000 + n * 2 * PAGE, PAGE, 3, 0x11, RAM, 0) < 0)
+			if (host_call(__NR_mmap, 0x100000000 + n * 2 * PAGE, PAGE, 3, 0x11, RAM,
+				    0) < 0)
 				break;
 		report("%u mappings", n);
 		check(n > 10000);
-		host(__NR_exit_group, 9, 0, 0, 0, 0, 0);
+		host_call(__NR_exit_group, 9, 0, 0, 0, 0, 0);
 		break;
 	case 1: /* what is behind the end of RAM is nothing */
 		va = 0x100000000;
-		check_eq(host(__NR_mmap, va, PAGE, 3, 0x11, RAM, info->ram_size), va);
+		check_eq(host_call(__NR_mmap, va, PAGE, 3, 0x11, RAM, info->ram_size), va);
 		report("read: %x", peek(va));
 		break;
 	case 2: /* the ground under its feet */
-		host(__NR_munmap, LUCID_IMAGE_BASE, LUCID_WINDOW_END - LUCID_IMAGE_BASE, 0, 0, 0,
-			0);
+		host_call(__NR_munmap, LUCID_IMAGE_BASE, LUCID_WINDOW_END - LUCID_IMAGE_BASE, 0, 0,
+			0, 0);
 		break;
 	case 3: /* its own stacks and page tables */
-		host(__NR_munmap, LUCID_DIRECT_BASE, LUCID_DIRECT_END - LUCID_DIRECT_BASE, 0, 0, 0,
-			0);
+		host_call(__NR_munmap, LUCID_DIRECT_BASE, LUCID_DIRECT_END - LUCID_DIRECT_BASE, 0,
+			0, 0, 0);
 		(void)peek(0x10000000);
 		break;
 	case 4: /* a return from a signal that never was */
-		host(__NR_rt_sigreturn, 0, 0, 0, 0, 0, 0);
+		host_call(__NR_rt_sigreturn, 0, 0, 0, 0, 0, 0);
 		break;
 	}
 	failure("lives on");

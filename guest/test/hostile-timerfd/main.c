@@ -4,21 +4,7 @@
  * keeps nobody but itself busy: the monitor still answers.
  * Expected: success.
  */
-#include <asm/unistd.h>
-
-#include "guest/test/lib/test.h"
-
-static long host(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-	register uint64_t r10 __asm__("r10") = d;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
+#include "guest/test/lib/host.h"
 
 void test_main(void)
 {
@@ -27,15 +13,15 @@ void test_main(void)
 	unsigned i;
 
 	irq_enable();
-	check_eq(host(__NR_timerfd_settime, 5, 0, (uint64_t)every_ns, 0), 0);
+	check_eq(host_call(__NR_timerfd_settime, 5, 0, (uint64_t)every_ns, 0, 0, 0), 0);
 	for (i = 0; i < 2000; i++) {
-		host(__NR_write, 4, (uint64_t)&one, 8, 0);
+		host_call(__NR_write, 4, (uint64_t)&one, 8, 0, 0, 0);
 		vcpu->notify[i % LUCID_DEVICES] = ~0ul;
 		if (i % 10 == 0)
 			check(hc_monitor(LUCID_MC_WALLCLOCK, 0, 0, 0, 0, 0) > 0);
 	}
-	host(__NR_write, 4, (uint64_t)&huge, 8, 0);
-	check_eq(host(__NR_timerfd_settime, 5, 0, (uint64_t)none, 0), 0);
+	host_call(__NR_write, 4, (uint64_t)&huge, 8, 0, 0, 0);
+	check_eq(host_call(__NR_timerfd_settime, 5, 0, (uint64_t)none, 0, 0, 0), 0);
 	check(hc_monitor(LUCID_MC_WALLCLOCK, 0, 0, 0, 0, 0) > 0);
 	report("%u timer events", events_seen[LUCID_EVENT_TIMER]);
 }
