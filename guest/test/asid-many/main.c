@@ -10,14 +10,12 @@
 #define SPACES (2 * LUCID_ASIDS)
 #define PAGES 3u
 
-static uint64_t cr3[SPACES], state = 88172645463325252;
+static uint64_t cr3[SPACES], state = RANDOM_SEED;
 static unsigned owner[LUCID_ASIDS];
 
 static uint64_t random(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	return state ^= state << 17;
+	return random_next(&state);
 }
 
 static void look(unsigned space)

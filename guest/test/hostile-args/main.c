@@ -19,10 +19,7 @@ static uint64_t state;
 
 static uint64_t random(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state >> 8;
+	return random_next(&state) >> 8;
 }
 
 static uint64_t address(void)
@@ -97,7 +94,7 @@ void test_main(void)
 {
 	uint64_t n;
 
-	state = 88172645463325252ull + cmdline_number("seed", 0) * 7919;
+	state = RANDOM_SEED + cmdline_number("seed", 0) * 7919;
 	for (n = 0; n < 20; n++)
 		random();
 	for (n = 0; n < 5000; n++) {

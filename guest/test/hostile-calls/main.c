@@ -24,16 +24,14 @@ static const uint64_t listed[] = {__NR_read, __NR_write, __NR_mmap, __NR_mprotec
 BLOB(stop, "ud2");
 
 static void *back[5];
-static uint64_t ended, trapped_itself, state = 88172645463325252ull;
+static uint64_t ended, trapped_itself, state = RANDOM_SEED;
 
 static uint64_t random(void)
 {
 	static const uint64_t odd[] = {0, 1, 3, 4, ~0ull, 4096, LUCID_DIRECT_BASE, LUCID_STUB_BASE,
 		LUCID_IMAGE_BASE, 0x7fffffffffff, 1ull << 63};
 
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
+	random_next(&state);
 	return state % 3 ? odd[(state >> 8) % (sizeof(odd) / sizeof(odd[0]))] : state >> 16;
 }
 

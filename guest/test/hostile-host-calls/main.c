@@ -5,9 +5,7 @@
  * Expected: the VM ends with "the guest's CPU stopped: its process was ended \(signal 31;".
  * Variants: call=0..19
  */
-#include <asm/unistd.h>
-
-#include "guest/test/lib/test.h"
+#include "guest/test/lib/host.h"
 
 #define RAM 3
 #define DOORBELL 4
@@ -36,18 +34,11 @@ static const struct {
 
 void test_main(void)
 {
-	uint64_t n = cmdline_number("call", 0);
-	register uint64_t r10 __asm__("r10"), r8 __asm__("r8"), r9 __asm__("r9");
-	uint64_t ret;
+	uint64_t n = cmdline_number("call", 0), ret;
+	const uint64_t *arg = list[n].arg;
 
 	check(n < sizeof(list) / sizeof(list[0]));
-	r10 = list[n].arg[3];
-	r8 = list[n].arg[4];
-	r9 = list[n].arg[5];
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(list[n].nr), "D"(list[n].arg[0]), "S"(list[n].arg[1]),
-			 "d"(list[n].arg[2]), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
+	ret = (uint64_t)host_call(
+		(long)list[n].nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 	failure("host system call %u: %x", list[n].nr, ret);
 }

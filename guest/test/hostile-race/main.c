@@ -25,12 +25,10 @@ static void wreck(void)
 		{LUCID_CONSOLE_ADDR, LUCID_CONSOLE_SIZE},
 	};
 	uint64_t at = what < 5 ? page[what].at : ring, size = what < 5 ? page[what].size : 3 * PAGE;
-	uint64_t x = 88172645463325252ull;
+	uint64_t x = RANDOM_SEED;
 
 	for (;;) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
+		random_next(&x);
 		((volatile uint64_t *)at)[(x >> 40) % (size / 8)] = x & 64 ? x : x & 7;
 	}
 }

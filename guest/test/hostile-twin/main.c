@@ -29,15 +29,12 @@ BLOB(forge, "rep movsb\nmov %r12, %rdi\nmov %r13, %rsi\nmov %r14, %rdx\n"
 	    "mov $110, %eax\njmp *%r15");
 
 static volatile uint64_t canary = CANARY;
-static uint64_t page, seed = 88172645463325252ull;
+static uint64_t page, seed = RANDOM_SEED;
 static unsigned ended[512];
 
 static uint64_t random(void)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
+	return random_next(&seed);
 }
 
 /* A value that may mean something to whoever is taken in by it. */

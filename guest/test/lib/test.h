@@ -40,6 +40,15 @@ _Noreturn void skip(const char *why);
 	check_equal(__FILE__, __LINE__, #is, (uint64_t)(is), (uint64_t)(should))
 void check_equal(const char *file, unsigned line, const char *what, uint64_t is, uint64_t should);
 
+/* Numbers made up, the same in each run: xorshift from a state that is not 0. */
+#define RANDOM_SEED 88172645463325252ull
+static inline uint64_t random_next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	return *state ^= *state << 17;
+}
+
 /* The number after "key=" on the command line (lucid run --append). */
 uint64_t cmdline_number(const char *key, uint64_t otherwise);
 

@@ -10,13 +10,11 @@
 
 BLOB(stop, "ud2");
 
-static uint64_t state = 88172645463325252;
+static uint64_t state = RANDOM_SEED;
 
 static uint64_t random(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	return state ^= state << 17;
+	return random_next(&state);
 }
 
 static void fill(struct lucid_frame *f)
