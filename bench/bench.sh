@@ -93,6 +93,20 @@ now() {
 	now=${EPOCHREALTIME/./}000
 }
 
+# in_turns PART NAME: NAME_native and NAME_lucid print "ROW ns" lines.
+in_turns() {
+	local part=$1 round side row value sides=(native lucid)
+	for ((round = 1; round <= rounds; round++)); do
+		for side in "${sides[@]}"; do
+			tell "$part, round $round of $rounds: $side"
+			while read -r row value; do
+				figure "$part" "$round" "$side" "$row" "$value"
+			done < <("$2_$side" </dev/null 2>"$tmp/err" || true)
+		done
+		sides=("${sides[1]}" "${sides[0]}")
+	done
+}
+
 # What brings a command to where PART wants it: into the array prefix.
 prefix_of() {
 	prefix=(timeout --foreground -k 5 "$limit")

@@ -64,18 +64,10 @@ net_rows='
 	wait $first'
 
 io_part() {
-	local round side row value prefix sides=(native lucid)
+	local round side row value prefix
 	prefix_of unpinned
 	make_folder || { failed "the folder of the io rows" && return; }
-	for ((round = 1; round <= rounds; round++)); do
-		for side in "${sides[@]}"; do
-			tell "io, round $round of $rounds: $side"
-			while read -r row value; do
-				figure io "$round" "$side" "$row" "$value"
-			done < <("folder_$side" </dev/null 2>"$tmp/err" || true)
-		done
-		sides=("${sides[1]}" "${sides[0]}")
-	done
+	in_turns io folder
 	rm -rf "$tmp/folder"
 	if [ "$(id -u)" -ne 0 ]; then
 		tell

@@ -35,7 +35,7 @@ unpack_macro() {
 }
 
 macro_part() {
-	local round side row value prefix limit=900 sides=(native lucid)
+	local prefix limit=900
 	if [ "$(id -u)" -ne 0 ]; then
 		tell
 		echo "bench: no macro rows: their native side is a chroot, which needs root" >&2
@@ -44,13 +44,5 @@ macro_part() {
 	unpack_macro || { failed "the root of the macro rows" && return; }
 	truncate -s 256M "$tmp/disk" && shred -n 1 "$tmp/disk"
 	prefix_of unpinned
-	for ((round = 1; round <= rounds; round++)); do
-		for side in "${sides[@]}"; do
-			tell "macro, round $round of $rounds: $side"
-			while read -r row value; do
-				figure macro "$round" "$side" "$row" "$value"
-			done < <("macro_$side" </dev/null 2>"$tmp/err" || true)
-		done
-		sides=("${sides[1]}" "${sides[0]}")
-	done
+	in_turns macro macro
 }
