@@ -38,7 +38,6 @@ void test_main(void)
 	const uint64_t *arg = list[n].arg;
 
 	check(n < sizeof(list) / sizeof(list[0]));
-	ret = (uint64_t)host_call(
-		(long)list[n].nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+	ret = (uint64_t)host_call((long)list[n].nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 	failure("host system call %u: %x", list[n].nr, ret);
 }
