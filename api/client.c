@@ -38,6 +38,7 @@ static int connect_to(const char *name, const char *file, int flags, char error[
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int dir = rundir_enter(name), fd, r;
+	bool stuck;
 
 	if (dir < 0 && errno == ENOENT)
 		return fail(error, "no machine named %s is running; see `lucid ps`", name);
@@ -46,16 +47,19 @@ static int connect_to(const char *name, const char *file, int flags, char error[
 	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir, file);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	r = fd < 0 ? -1 : connect(fd, (const struct sockaddr *)&address, sizeof(address));
+	stuck = r < 0 && errno == EAGAIN;
 	if (r < 0 && (errno == ENOENT || errno == ECONNREFUSED))
 		fail(error, "%s is starting or ending; try again", name);
-	else if (r < 0 && errno == EAGAIN)
-		r = STUCK, fail(error, NO_ANSWER, name, name);
+	else if (stuck)
+		fail(error, NO_ANSWER, name, name);
 	else if (r < 0)
 		fail(error, "%s: %s; see XDG_RUNTIME_DIR", name, strerror(errno));
 	close(dir);
 	if (r < 0 && fd >= 0)
 		close(fd);
-	return r < 0 ? r : fd;
+	if (r < 0)
+		return stuck ? STUCK : -1;
+	return fd;
 }
 
 int api_connect(const char *name, const char *file, char error[256])

@@ -115,7 +115,7 @@ static int open_vhost(struct blk *blk, struct bus *bus, int socket, void (*gone)
 }
 
 /* The rest, whoever serves it. */
-static int finish_blk(
+static int set_up_blk(
 	struct blk *blk, struct bus *bus, const struct blk_limits *limits, const char **why)
 {
 	*why = "not enough memory or file descriptors";
@@ -154,6 +154,21 @@ static void tell(const struct blk *blk, const char *path)
 		blk_io_is_async(blk->io) ? "" : ", without io_uring");
 }
 
+/* r: how opening it went. The device, or NULL with errno and *why. */
+static struct device *finish_blk(struct blk *blk, int r, struct bus *bus, const char *path,
+	const struct blk_limits *limits, const char **why)
+{
+	if (r == 0)
+		r = set_up_blk(blk, bus, limits, why);
+	if (r < 0) {
+		blk_free(blk);
+		errno = -r;
+		return NULL;
+	}
+	tell(blk, path);
+	return &blk->dev;
+}
+
 struct device *blk_create(struct bus *bus, const char *path, unsigned flags,
 	const struct blk_limits *limits, const char **why)
 {
@@ -162,17 +177,10 @@ struct device *blk_create(struct bus *bus, const char *path, unsigned flags,
 	if (!blk)
 		return NULL;
 	int r = open_own(blk, bus, path, flags & BLK_SYNC, why);
-	if (r == 0)
-		r = finish_blk(blk, bus, limits, why);
-	if (r < 0) {
-		blk_free(blk);
-		errno = -r;
-		return NULL;
-	}
-	if (!blk->read_only)
+	struct device *dev = finish_blk(blk, r, bus, path, limits, why);
+	if (dev && !blk->read_only)
 		blk_file_watch(&blk->file, bus->loop, path, blk_on_resize, blk);
-	tell(blk, path);
-	return &blk->dev;
+	return dev;
 }
 
 struct device *blk_create_vhost(struct bus *bus, int socket, const char *path, unsigned flags,
@@ -185,13 +193,5 @@ struct device *blk_create_vhost(struct bus *bus, int socket, const char *path, u
 		return NULL;
 	}
 	int r = open_vhost(blk, bus, socket, gone, arg, why);
-	if (r == 0)
-		r = finish_blk(blk, bus, limits, why);
-	if (r < 0) {
-		blk_free(blk);
-		errno = -r;
-		return NULL;
-	}
-	tell(blk, path);
-	return &blk->dev;
+	return finish_blk(blk, r, bus, path, limits, why);
 }
