@@ -2,6 +2,7 @@
 /* lucid cp: files and folders into a machine and out of it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,9 @@ static int copy(
 	close(ends[0]);
 	close(ends[1]);
 	status = exec_run(fd, machine, &command, put ? AGENT_PUT : AGENT_GET, !put);
+	/* What went wrong has been said: that the copy broke off is no news, and one line is due. */
+	if (status == EXIT_LUCID)
+		kill(child, SIGKILL);
 	close(put ? STDIN_FILENO : STDOUT_FILENO);
 	while (waitpid(child, &local, 0) < 0 && errno == EINTR)
 		;

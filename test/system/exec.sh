@@ -51,6 +51,8 @@ check 'a command that goes on' soon out_has ready
 kill -KILL $pid
 wait $pid 2>/dev/null
 check 'gets SIGHUP when its client dies' soon "$LUCID" exec --no-stdin box -- test -e /tmp/hup
+# Else what the last one said is taken for its word, and the signal comes before it listens.
+: >"$TMP/out"
 "$LUCID" exec box -- sh -c 'trap "echo int; exit 3" INT; echo ready; while :; do sleep 0.1; done' \
 	</dev/null >"$TMP/out" 2>"$TMP/err" &
 pid=$!
@@ -127,6 +129,26 @@ run "$LUCID" cp "$TMP/src" box:/none/x
 check 'a target that is not there' status_is 125
 run "$LUCID" cp --user 12 "$TMP/src/text" box:/etc/x
 check 'another user may not' err_has 'text: Permission denied'
+
+# One that ends in the middle: a line, whichever side it breaks off at.
+run "$LUCID" run --detach --name brief --net none -- sleep 1000 </dev/null
+ex brief -- sh -c 'head -c 300000000 /dev/zero >/tmp/large'
+head -c 300000000 /dev/zero >"$TMP/large"
+for copy in "brief:/tmp/large $TMP/got" "$TMP/large brief:/tmp/put"; do
+	# shellcheck disable=SC2086
+	"$LUCID" cp $copy >"$TMP/out" 2>"$TMP/err" &
+	copying=$!
+	sleep 0.1
+	"$LUCID" kill brief
+	wait $copying
+	status=$?
+	check 'a machine that ends in the middle of a copy' status_is 125
+	check 'is said in one line' [ "$(wc -l <"$TMP/err")" -eq 1 ]
+	run "$LUCID" run --detach --name brief --net none -- sleep 1000 </dev/null
+done
+rm -f "$TMP/large" "$TMP/got"
+run "$LUCID" kill brief
+check 'it ends' both 0 ''
 
 # ---- vsock, by hand ---------------------------------------------------------------------
 exchange='import socket, sys
