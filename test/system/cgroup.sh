@@ -34,8 +34,7 @@ echo "# $((limited / 1000)) ms, $((free / 1000)) ms without"
 check 'CPU time is limited' [ $((limited * 2)) -gt $((free * 3)) ]
 
 # What a killed one leaves, the next one removes.
-"$LUCID" run --host-memory 400M -- sleep 100 </dev/null >"$TMP/out" 2>"$TMP/err" &
-pid=$!
+background "$LUCID" run --host-memory 400M -- sleep 100
 soon test "$(groups)" != "$before"
 kill -KILL $pid
 wait $pid 2>/dev/null

@@ -44,18 +44,12 @@ check 'output that nobody reads' out_is '1
 3'
 ex box -- sh -c 'sleep 100 & echo started'
 check 'a process left behind keeps nobody' both 0 started
-"$LUCID" exec box -- sh -c 'trap "echo got >/tmp/hup; exit" HUP; echo ready; while :; do sleep 0.1; done' \
-	</dev/null >"$TMP/out" 2>"$TMP/err" &
-pid=$!
+background "$LUCID" exec box -- sh -c 'trap "echo got >/tmp/hup; exit" HUP; echo ready; while :; do sleep 0.1; done'
 check 'a command that goes on' soon out_has ready
 kill -KILL $pid
 wait $pid 2>/dev/null
 check 'gets SIGHUP when its client dies' soon "$LUCID" exec --no-stdin box -- test -e /tmp/hup
-# Else what the last one said is taken for its word, and the signal comes before it listens.
-: >"$TMP/out"
-"$LUCID" exec box -- sh -c 'trap "echo int; exit 3" INT; echo ready; while :; do sleep 0.1; done' \
-	</dev/null >"$TMP/out" 2>"$TMP/err" &
-pid=$!
+background "$LUCID" exec box -- sh -c 'trap "echo int; exit 3" INT; echo ready; while :; do sleep 0.1; done'
 soon out_has ready
 kill -INT $pid
 wait $pid

@@ -21,8 +21,7 @@ wakeups() {
 }
 
 for cpus in 1 4 64; do
-	"$LUCID" run --cpus $cpus -- sh -c 'echo ready; sleep 100' </dev/null >"$TMP/out" 2>"$TMP/err" &
-	pid=$!
+	background "$LUCID" run --cpus $cpus -- sh -c 'echo ready; sleep 100'
 	check "guest with $cpus CPUs is up" soon out_has ready
 	sleep 3
 	before=$(used)

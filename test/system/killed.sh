@@ -40,9 +40,7 @@ mounts >"$TMP/mounts"
 bad=0
 for ((n = 0; n < kills; n++)); do
 	# shellcheck disable=SC2086 # options are words
-	"$LUCID" run ${options[RANDOM % ${#options[@]}]} -- sh -c "$guest" \
-		</dev/null >"$TMP/out" 2>"$TMP/err" &
-	pid=$!
+	background "$LUCID" run ${options[RANDOM % ${#options[@]}]} -- sh -c "$guest"
 	# Half of them while they start, the rest when the command runs.
 	sleep "0.$(printf %03d $((RANDOM % (n % 2 ? 80 : 400))))"
 	case $((RANDOM % 4)) in

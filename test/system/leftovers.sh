@@ -5,9 +5,8 @@
 . "$TREE/test/system/lib.sh"
 
 before=$(awk '/^Shmem:/ { print $2 }' /proc/meminfo)
-"$LUCID" run --memory 256M -- sh -c 'dd if=/dev/zero of=/tmp/x bs=1M count=100 2>/dev/null
-	echo ready; sleep 100' </dev/null >"$TMP/out" 2>"$TMP/err" &
-pid=$!
+background "$LUCID" run --memory 256M -- sh -c 'dd if=/dev/zero of=/tmp/x bs=1M count=100 2>/dev/null
+	echo ready; sleep 100'
 check 'guest is up' soon out_has ready
 check 'it has processes' [ "$(lucid_processes | wc -l)" -ge 2 ]
 kill -KILL $pid
@@ -17,9 +16,7 @@ after=$(awk '/^Shmem:/ { print $2 }' /proc/meminfo)
 check 'its memory is free' [ $((after - before)) -lt 51200 ]
 
 # A space that is killed is rebuilt, or its process in the guest dies; the machine goes on.
-"$LUCID" run -- sh -c 'echo ready; for i in $(seq 40); do ls / >/dev/null; sleep 0.1; done; echo end' \
-	</dev/null >"$TMP/out" 2>"$TMP/err" &
-pid=$!
+background "$LUCID" run -- sh -c 'echo ready; for i in $(seq 40); do ls / >/dev/null; sleep 0.1; done; echo end'
 soon out_has ready
 for victim in $(lucid_processes); do
 	[ "$victim" = $pid ] || { kill -KILL "$victim" 2>/dev/null && break; }
@@ -40,16 +37,14 @@ check 'a timeout' nothing_left
 make_root "$TMP/root"
 dd if=/dev/urandom of="$TMP/root/big" bs=1M count=200 2>/dev/null
 for delay in 0.02 0.1 0.3; do
-	"$LUCID" run --rootfs "$TMP/root" -- true </dev/null >"$TMP/out" 2>"$TMP/err" &
-	pid=$!
+	background "$LUCID" run --rootfs "$TMP/root" -- true
 	sleep $delay
 	kill -TERM $pid
 	wait $pid
 	status=$?
 	check "SIGTERM $delay s into an image" nothing_left
 done
-"$LUCID" run --rootfs "$TMP/root" -- true </dev/null >"$TMP/out" 2>"$TMP/err" &
-pid=$!
+background "$LUCID" run --rootfs "$TMP/root" -- true
 sleep 0.1
 kill -KILL $pid
 wait $pid 2>/dev/null

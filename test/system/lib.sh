@@ -46,6 +46,14 @@ lucid() {
 	run "$LUCID" run ${LUCID_TEST_OPTIONS:-} "$@" </dev/null
 }
 
+# background COMMAND...: without input, as $pid, with its streams where run leaves them.
+background() {
+	# Else what the last one said may be taken for its word.
+	: >"$TMP/out"
+	"$@" </dev/null >"$TMP/out" 2>"$TMP/err" &
+	pid=$!
+}
+
 # guest SCRIPT: a shell script in a virtual machine with the default root.
 guest() {
 	lucid -- sh -c "$1"

@@ -43,8 +43,8 @@ last() {
 }
 
 start() {
-	"$LUCID" run --cpus 1 -- sh -c "$1" </dev/null >"$TMP/out" 2>"$TMP/err" &
-	vm=$!
+	background "$LUCID" run --cpus 1 -- sh -c "$1"
+	vm=$pid
 	soon out_has ready
 	sleep 1
 }

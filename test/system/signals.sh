@@ -6,9 +6,7 @@
 
 # start SCRIPT: a guest that says when it is ready, in the background, as $pid.
 start() {
-	: >"$TMP/out"
-	"$LUCID" run -- sh -c "$1" </dev/null >"$TMP/out" 2>"$TMP/err" &
-	pid=$!
+	background "$LUCID" run -- sh -c "$1"
 	soon out_has ready
 }
 
@@ -49,9 +47,8 @@ check 'nothing left after the second' nothing_left
 # What was written is on the disk after a clean end.
 truncate -s 16M "$TMP/disk"
 /sbin/mkfs.ext4 -q "$TMP/disk"
-"$LUCID" run --disk "$TMP/disk" -- sh -c 'mount -t ext4 /dev/vda /mnt && echo data >/mnt/file &&
-	echo ready && sleep 100' </dev/null >"$TMP/out" 2>"$TMP/err" &
-pid=$!
+background "$LUCID" run --disk "$TMP/disk" -- sh -c 'mount -t ext4 /dev/vda /mnt && echo data >/mnt/file &&
+	echo ready && sleep 100'
 soon out_has ready
 kill -TERM $pid
 end
@@ -60,8 +57,7 @@ run /sbin/debugfs -R 'cat file' "$TMP/disk"
 check 'data is on the disk' out_is data
 
 # Stopped and continued, as by a debugger or the freezing of a container: all its processes.
-"$LUCID" run -- sh -c 'echo ready; sleep 2; echo end' </dev/null >"$TMP/out" 2>"$TMP/err" &
-pid=$!
+background "$LUCID" run -- sh -c 'echo ready; sleep 2; echo end'
 soon out_has ready
 mapfile -t all < <(lucid_processes)
 kill -STOP "${all[@]}" 2>/dev/null

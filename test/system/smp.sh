@@ -51,9 +51,7 @@ affinity_of() {
 	done
 	sort -u <<<"$list" | tr -d '\n'
 }
-"$LUCID" run --cpus 2 --cpu-affinity 0 -- sh -c 'echo ready; sleep 100' </dev/null \
-	>"$TMP/out" 2>"$TMP/err" &
-pid=$!
+background "$LUCID" run --cpus 2 --cpu-affinity 0 -- sh -c 'echo ready; sleep 100'
 soon out_has ready
 check 'virtual CPUs are kept where they are to be' [ "$(affinity_of)" = 0 ]
 kill -TERM $pid
@@ -69,9 +67,7 @@ ran() {
 	done 2>/dev/null
 	echo $sum
 }
-"$LUCID" run --cpus 2 --verbose --rootfs "$TMP/root" -- sh -c 'echo ready; smp 2' </dev/null \
-	>"$TMP/out" 2>"$TMP/err" &
-pid=$!
+background "$LUCID" run --cpus 2 --verbose --rootfs "$TMP/root" -- sh -c 'echo ready; smp 2'
 check 'guest is up' soon out_has ready
 quiet=0
 for i in 1 2 3 4 5 6 7 8; do
