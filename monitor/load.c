@@ -6,6 +6,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +18,8 @@
 #define PAGE 4096ull
 #define PHDRS_MAX 32
 #define NOTES_MAX 4096
+/* From here on a read is worth a thread's birth. */
+#define TWO_READERS_MIN (1ull << 20)
 
 struct elf {
 	int fd;
@@ -43,6 +46,41 @@ static bool read_at(const struct elf *elf, uint64_t offset, void *to, uint64_t s
 		size -= (uint64_t)got;
 	}
 	return true;
+}
+
+struct piece {
+	const struct elf *elf;
+	uint64_t offset, size;
+	unsigned char *to;
+	bool ok;
+};
+
+static void *read_piece(void *piece)
+{
+	struct piece *p = piece;
+
+	p->ok = read_at(p->elf, p->offset, p->to, p->size);
+	return NULL;
+}
+
+/*
+ * What is read here goes into memory that the host has to find and clear first, and all wait
+ * for it: a thread that is gone before anything else begins reads the second half.
+ */
+static bool read_by_two(const struct elf *elf, uint64_t offset, void *to, uint64_t size)
+{
+	uint64_t half = size / 2 & ~(PAGE - 1);
+	struct piece second = {elf, offset + half, size - half, (unsigned char *)to + half, false};
+	pthread_t reader;
+	bool ok;
+
+	if (offset > elf->size || size > elf->size - offset)
+		return false;
+	if (size < TWO_READERS_MIN || pthread_create(&reader, NULL, read_piece, &second) != 0)
+		return read_at(elf, offset, to, size);
+	ok = read_at(elf, offset, to, half);
+	pthread_join(reader, NULL);
+	return ok && second.ok;
 }
 
 static const char *read_headers(struct elf *elf)
@@ -171,7 +209,7 @@ static const char *load_segments(
 		if (why)
 			return why;
 		to = ram_range(ram, p->p_paddr, p->p_filesz);
-		if (!to || !read_at(elf, p->p_offset, to, p->p_filesz))
+		if (!to || !read_by_two(elf, p->p_offset, to, p->p_filesz))
 			return "is truncated or damaged; build it again";
 	}
 	if (!image->segments)
@@ -239,7 +277,7 @@ int64_t load_initrd(const struct ram *ram, uint64_t at, const char *const *path,
 		if (file.fd < 0)
 			return -1;
 		to = ram_range(ram, at, file.size);
-		ok = to && read_at(&file, 0, to, file.size);
+		ok = to && read_by_two(&file, 0, to, file.size);
 		close(file.fd);
 		if (!ok) {
 			*why = to ? "cannot be read; see that it is whole"
