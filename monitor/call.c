@@ -117,8 +117,10 @@ static void look_at(struct vcpu *v)
 	for (dev = 0; dev < LUCID_DEVICES; dev++) {
 		uint64_t queues = load(&v->page->notify[dev]);
 
-		if (queues)
-			bus_doorbell(&m->bus, dev, exchange(&v->page->notify[dev], 0ul));
+		if (!queues)
+			continue;
+		m->rang[dev] = v->id;
+		bus_doorbell(&m->bus, dev, exchange(&v->page->notify[dev], 0ul));
 	}
 	if (load(&v->page->call_state) == LUCID_CALL_ASKED)
 		answer(v);

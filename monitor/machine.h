@@ -77,6 +77,7 @@ struct machine {
 	int *kick; /* a FIFO for each; NULL if there is one vCPU */
 	struct monitor_place place;
 	struct bus bus;
+	unsigned rang[LUCID_DEVICES]; /* the vCPU that did last, for each */
 	struct session *session;
 	struct helpers helpers;
 	struct networks networks;

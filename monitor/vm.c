@@ -27,6 +27,7 @@
 #include "monitor/folders.h"
 #include "monitor/load.h"
 #include "monitor/ram_fault.h"
+#include "monitor/shared.h"
 #include "monitor/machine.h"
 #include "monitor/memory.h"
 #include "monitor/relay.h"
@@ -387,12 +388,21 @@ static int set_up_streams(struct machine *m)
 	return m->relay ? 0 : fail("standard streams", errno);
 }
 
-/* Devices interrupt the first vCPU, the only one that is always online. */
+/*
+ * Devices interrupt the vCPU that rang for them last: it is the one that waits, most often, and
+ * no other has to be woken to wake it. One that goes offline hands over what it has not seen;
+ * the first one never does.
+ */
 static void raise_event(void *machine, unsigned event)
 {
 	struct machine *m = machine;
+	unsigned device = (event - LUCID_EVENT_DEVICE(0)) / 2;
+	struct vcpu *first = &m->vcpu[0], *v = &m->vcpu[m->rang[device % LUCID_DEVICES]];
 
-	vcpu_raise(&m->vcpu[0], event);
+	if (load(&v->page->state) == LUCID_STATE_ONLINE)
+		vcpu_raise(v, event);
+	if (load(&v->page->state) != LUCID_STATE_ONLINE)
+		vcpu_raise(first, event);
 }
 
 static int set_up_devices(struct machine *m)

@@ -73,21 +73,25 @@ void kick_taken(void)
  * The order is the monitor's, vcpu_raise(): bits, then a look where the vCPU is. Whoever
  * set the first bit has told it, or is about to.
  */
-void hypercall_send(uint64_t id, uint64_t events);
-void hypercall_send(uint64_t id, uint64_t events)
+void send_events(uint64_t id, uint64_t events)
 {
 	struct lucid_vcpu *v = other(id);
 
-	if (id >= info->vcpus)
-		return;
-	events &= IPI_EVENTS;
-	vcpu->count_send++;
 	if (!events || __atomic_fetch_or(&v->pending, events, __ATOMIC_SEQ_CST))
 		return;
 	if (__atomic_exchange_n(&v->halted, 0, __ATOMIC_SEQ_CST))
 		sys_futex_wake(&v->halted);
 	else if (id != vcpu->id)
 		kick(id);
+}
+
+void hypercall_send(uint64_t id, uint64_t events);
+void hypercall_send(uint64_t id, uint64_t events)
+{
+	if (id >= info->vcpus)
+		return;
+	vcpu->count_send++;
+	send_events(id, events & IPI_EVENTS);
 }
 
 void hypercall_wake(uint64_t id);

@@ -106,6 +106,8 @@ void place_left(uint64_t since);
  * this vCPU to look. Before looking at what it may have been for.
  */
 void kick_taken(void);
+/* Sets bits of another vCPU's pending, or of this one's, and sees that it notices. */
+void send_events(uint64_t id, uint64_t events);
 
 /* call.c */
 

@@ -4,6 +4,7 @@
 #include "stub/sys.h"
 
 #define NSEC_PER_SEC 1000000000ULL
+#define DEVICE_EVENTS (~0UL << LUCID_EVENT_DEVICE(0))
 
 /*
  * Sleeps in the futex until somebody wakes it or the timer is due; the monitor has no part
@@ -94,7 +95,8 @@ void hypercall_offline(void)
 		set_timerfd(0);
 	shared->deadline = 0;
 	vcpu->vif = 0;
-	__atomic_store_n(&vcpu->pending, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&vcpu->state, LUCID_STATE_OFFLINE, __ATOMIC_SEQ_CST);
+	/* Devices interrupt the first vCPU instead: the monitor, after it has seen the state. */
+	send_events(0, __atomic_exchange_n(&vcpu->pending, 0, __ATOMIC_SEQ_CST) & DEVICE_EVENTS);
 	stub_switch(STUB_SLOTS, SLOT_PARKED);
 }

@@ -174,11 +174,6 @@ static void nop_op(void)
 {
 }
 
-static void safe_halt_op(void)
-{
-	lucid_halt();
-}
-
 /* Halted with interrupts off: the only CPU has done what it ever will. */
 static void halt_op(void)
 {
@@ -217,7 +212,7 @@ void __init lucid_setup_cpu_ops(void)
 	pv_ops.irq.save_fl = __PV_IS_CALLEE_SAVE(lucid_save_fl);
 	pv_ops.irq.irq_disable = __PV_IS_CALLEE_SAVE(lucid_irq_disable);
 	pv_ops.irq.irq_enable = __PV_IS_CALLEE_SAVE(lucid_irq_enable);
-	pv_ops.irq.safe_halt = safe_halt_op;
+	pv_ops.irq.safe_halt = lucid_idle;
 	pv_ops.irq.halt = halt_op;
 	pv_ops.mmu.read_cr2 = __PV_IS_CALLEE_SAVE(lucid_read_cr2);
 }

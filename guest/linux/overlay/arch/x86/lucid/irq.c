@@ -36,9 +36,9 @@ void __init lucid_init_irq(void)
 		if (irq < 0)
 			panic("lucid: no interrupt for event %d: %d", event, irq);
 		irq_set_chip_and_handler_name(irq, &lucid_chip, handle_edge_irq, "event");
-		/* The monitor raises all events of devices at the first CPU. */
+		/* The monitor raises it where the device was last told of something. */
 		irq_set_status_flags(irq, IRQ_NO_BALANCING);
-		irq_data_update_effective_affinity(irq_get_irq_data(irq), cpumask_of(0));
+		irq_data_update_effective_affinity(irq_get_irq_data(irq), cpu_possible_mask);
 	}
 	irq_init_percpu_irqstack(smp_processor_id());
 }

@@ -138,6 +138,8 @@ void lucid_start_timer(void); /* of this CPU */
 void lucid_timer_event(void);
 void lucid_setup_smp(void);
 void lucid_init_spinlocks(void);
+/* Sleeps until there is an event, with interrupts on at the end; pv_ops.irq.safe_halt. */
+void lucid_idle(void);
 void lucid_ipi_event(enum lucid_ipi ipi);
 /* What others have asked this CPU to flush. */
 void lucid_flush_asked(void);

@@ -175,7 +175,7 @@ void lucid_ipi_event(enum lucid_ipi ipi)
 
 static int disable_cpu(void)
 {
-	/* Devices interrupt the first CPU. */
+	/* The first CPU takes the interrupts of devices that others have left. */
 	if (smp_processor_id() == 0)
 		return -EBUSY;
 	cpu_disable_common();
