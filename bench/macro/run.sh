@@ -11,8 +11,8 @@ work=/tmp/macro
 seconds=${SECONDS_EACH:-2}
 
 rows=(build python_start python_cpu git_status git_clone redis_get redis_set nginx pgbench
-	sqlite fio_random fio_sequential tar_gzip hackbench sysbench_cpu sysbench_memory
-	sysbench_threads openssl simd)
+	sqlite fio_random fio_sequential tar_gzip hackbench messaging sysbench_cpu
+	sysbench_memory sysbench_threads openssl simd)
 
 # timed N COMMAND...: nanoseconds for each of N units that the command does.
 timed() {
@@ -191,6 +191,10 @@ row_tar_gzip() {
 
 row_hackbench() {
 	timed 1 hackbench -g 4 -l 200
+}
+
+row_messaging() {
+	timed 1 perf bench sched messaging -g 4 -l 200
 }
 
 events() {
