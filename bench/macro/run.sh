@@ -10,7 +10,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=/tmp
 work=/tmp/macro
 seconds=${SECONDS_EACH:-2}
 
-rows=(build python_start python_cpu git_status git_clone redis_get redis_set nginx pgbench
+rows=(build spawn_true python_start python_cpu git_status git_clone redis_get redis_set nginx pgbench
 	sqlite fio_random fio_sequential tar_gzip hackbench messaging sysbench_cpu
 	sysbench_memory sysbench_threads openssl simd)
 
@@ -59,6 +59,10 @@ row_build() {
 	python3 -m tarfile -e /usr/src/macro/zlib.tar . && cd zlib* || return
 	./configure >/dev/null 2>&1 && make_zlib >/dev/null 2>&1 || return
 	timed 1 make_zlib
+}
+
+row_spawn_true() {
+	timed 200 repeat 200 /bin/true
 }
 
 row_python_start() {
