@@ -128,6 +128,9 @@ void lucid_syscall_trapped(struct pt_regs *regs);
 /* Another trap from user mode: if it was on the way of a patched call, undoes what that did. */
 void lucid_leave_slot(struct pt_regs *regs, unsigned long vector);
 
+/* check.c; after the image has been sealed */
+void lucid_check(void);
+
 void lucid_setup_platform(void);
 void lucid_setup_cpu_ops(void);
 void lucid_setup_mmu_ops(void);

@@ -119,6 +119,7 @@ void lucid_protect_image(void)
 	BUG_ON(rodata < etext || data < rodata_end);
 	/* Other CPUs learn of it as they learn of flushes. */
 	lucid_flush_kernel_all(LUCID_KERNEL_BASE, LUCID_KERNEL_END);
+	lucid_check();
 }
 
 /* For a fork, whose parent we are; both mmap_locks are held. Else mm is ours already. */
