@@ -27,7 +27,7 @@ RUNTIME := build/agent.cpio build/default.cpio
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all kernel run test test-pku stress fuzz bench debian install uninstall lint clean deps FORCE
+.PHONY: all kernel run test test-pku stress selftests trinity fuzz bench debian install uninstall lint clean deps FORCE
 all: lucid $(RUNTIME)
 
 # make rebuilds what it includes before all else: nothing is built without the packages.
@@ -74,6 +74,14 @@ test-pku: all kernel $(TEST_GUESTS)
 stress: all kernel debian
 	@tools/stress.sh
 	@KILLS=500 test/run killed
+
+# Those of the kernel's own tests that apply, on the guest; no part of make test.
+selftests: all kernel debian | build/deps-selftests.mk
+	@tools/selftests.sh run build/selftests
+
+# Random system calls of an unprivileged user, ten minutes; no part of make test.
+trinity: all kernel debian | build/deps-selftests.mk
+	@tools/trinity.sh
 
 debian: build/debian.erofs
 build/debian.erofs: FORCE | build/deps-test.mk

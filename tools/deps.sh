@@ -10,6 +10,7 @@ declare -A packages=(
 	[kernel]="gcc libc6-dev make flex bison bc libelf-dev patch xz-utils"
 	[test]="libcmocka-dev clang libclang-rt-dev e2fsprogs mmdebstrap util-linux procps iproute2
 		python3 python3-jsonschema python3-yaml qemu-system-common qemu-utils"
+	[selftests]="libcap-dev libcap-ng-dev liburing-dev rsync xz-utils trinity"
 	[bench]="gnuplot-nox mmdebstrap fakeroot erofs-utils util-linux"
 	[lint]="clang-format clang-tidy cppcheck shellcheck"
 )
