@@ -8,6 +8,7 @@
 #
 #   ROUNDS=5     how often each side runs; what is shown is the median of the rounds
 #   PARTS=...    some of: pinned unpinned gcc split smp macro io boot idle memory many
+#                walls
 #   ROWS=...     only these rows of the micro or macro benchmark
 #   PEERS=1      the rows of pinned on User-mode Linux, gVisor and QEMU TCG too (installs them)
 #   LUCID=PATH   another lucid (default: ./lucid)
@@ -23,7 +24,7 @@ cd "$(dirname "$0")/.."
 export LC_ALL=C
 
 rounds=${ROUNDS:-5}
-read -ra parts <<<"${PARTS:-pinned unpinned gcc split smp macro io boot idle memory many}"
+read -ra parts <<<"${PARTS:-pinned unpinned gcc split smp macro io boot idle memory many walls}"
 read -ra rows <<<"${ROWS:-}"
 wanted_rows=("${rows[@]}")
 read -ra options <<<"${OPTIONS:-}"
@@ -61,6 +62,8 @@ tell() {
 . bench/macro.sh
 # shellcheck source=bench/io.sh
 . bench/io.sh
+# shellcheck source=bench/walls.sh
+. bench/walls.sh
 # shellcheck source=bench/peers.sh
 . bench/peers.sh
 
@@ -236,7 +239,8 @@ for part in "${parts[@]}"; do
 	memory) memory_part ;;
 	many) many_part ;;
 	smp) smp_part ;;
-	*) die "no part $part; there are pinned, unpinned, gcc, split, smp, macro, io, boot, idle, memory and many" ;;
+	walls) walls_part ;;
+	*) die "no part $part; there are pinned, unpinned, gcc, split, smp, macro, io, boot, idle, memory, many and walls" ;;
 	esac
 done
 tell

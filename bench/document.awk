@@ -39,7 +39,8 @@ function table_row(part, row, with_peers,   line, i, x) {
 			cell(sprintf("%.2f to %.2f", least, greatest))
 		print row, ratio >"build/bench/plot-" part ".dat"
 	} else {
-		x = measure[row] == "ms" ? duration(lucid) : digits(lucid) (measure[row] == "none" ? "" : " " measure[row])
+		x = measure[row] == "ms" ? duration(lucid) : measure[row] == "none" ? number(lucid) : \
+			digits(lucid) " " measure[row]
 		line = line cell("") cell(x) cell("") cell("")
 	}
 	if (limit[row] == "-" || part == "unpinned" || part == "split")
@@ -79,4 +80,5 @@ END {
 	section("An idle machine", "idle", "idle", 0)
 	section("Memory that comes and goes", "memory", "memory", 0)
 	section("Fifty machines", "many", "many", 0)
+	section("What there is to attack, and to trust", "walls", "walls", 0)
 }

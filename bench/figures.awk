@@ -16,6 +16,11 @@ function digits(v) {
 	return sprintf(v >= 100 ? "%.0f" : v >= 10 ? "%.1f" : "%.2f", v)
 }
 
+# What is counted rather than measured has all its digits.
+function number(v) {
+	return v == int(v) ? v "" : digits(v)
+}
+
 function duration(ns) {
 	if (ns < 999.5)
 		return digits(ns) " ns"

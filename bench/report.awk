@@ -32,7 +32,7 @@ function line(part, row, judged,   target, verdict, shown, spread) {
 		else
 			spread = digits(least / 1e6) ".." digits(greatest / 1e6)
 	} else {
-		shown = digits(lucid) (measure[row] == "none" ? "" : " " measure[row])
+		shown = measure[row] == "none" ? number(lucid) : digits(lucid) " " measure[row]
 		spread = least == greatest ? "" : digits(least) ".." digits(greatest)
 	}
 	printf "%-18s%10s%10s%8s  %-18s%-10s%-7s%s\n", row, \
@@ -104,6 +104,10 @@ END {
 			lines("memory", "memory", 1)
 		if ("many" in asked)
 			lines("many", "many", 1)
+	}
+	if ("walls" in asked) {
+		header("What there is to attack, and to trust", "")
+		lines("walls", "walls", 1)
 	}
 	printf "\n%d of %d targets met%s\n", judgements - over, judgements, \
 		missing ? "; rows that could not be measured: " missing : ""
