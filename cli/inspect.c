@@ -1,9 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* lucid inspect: what is to know of machines. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/targets.h"
+
+/* The terminal is the user's, and the text a monitor's that a guest may have taken over. */
+static void show_line(const char *key, const char *value)
+{
+	char *line = NULL;
+	int n = asprintf(&line, "%-14s%s", key, value ? value : "");
+
+	if (n < 0)
+		return;
+	text_clean(line, (size_t)n);
+	puts(line);
+	free(line);
+}
 
 static void show(const json_t *machine)
 {
@@ -12,12 +27,10 @@ static void show(const json_t *machine)
 
 	json_object_foreach((json_t *)machine, key, value)
 	{
-		printf("%-14s", key);
-		if (json_is_string(value))
-			fputs(json_string_value(value), stdout);
-		else
-			json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_COMPACT);
-		putchar('\n');
+		char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+
+		show_line(key, json_is_string(value) ? json_string_value(value) : text);
+		free(text);
 	}
 }
 

@@ -54,7 +54,7 @@ static void show(struct table *t, const struct api_call *call)
 	char cpus[16], memory[16], host[16], age[16], pid[16], command[64];
 	const json_t *j = call->json;
 	const char *state;
-	time_t started = (time_t)number(j, "started");
+	uint64_t up = (uint64_t)time(NULL) - number(j, "started");
 
 	if (call->status != 200) {
 		/* What ended meanwhile is not running; what does not answer is. */
@@ -68,7 +68,7 @@ static void show(struct table *t, const struct api_call *call)
 	command_text(json_object_get(j, "command"), command, sizeof(command));
 	table_row(t, call->name, state ? state : "unknown", pid, cpus,
 		table_size(number(j, "memory"), memory), table_size(number(j, "memory_host"), host),
-		table_time((uint64_t)(time(NULL) - started), age), command);
+		table_time(up, age), command);
 }
 
 static void show_json(const struct targets *t, const struct api_call *calls)

@@ -98,6 +98,12 @@ static const char *per_second(const json_t *old, const json_t *new, const char *
 	return text;
 }
 
+/* What no machine can have, and no integer either, is nothing. */
+static const char *size(double bytes, char text[16])
+{
+	return table_size(bytes > 0 && bytes < 1e18 ? (uint64_t)bytes : 0, text);
+}
+
 static void add_row(struct table *t, const json_t *old, const json_t *new)
 {
 	static const char *const percents[] = {
@@ -113,12 +119,11 @@ static void add_row(struct table *t, const json_t *old, const json_t *new)
 	for (int i = 0; i < 6; i++)
 		per_second(old, new, rates[i], r[i]);
 	for (int i = 0; i < 2; i++)
-		table_size((uint64_t)(rate(old, new, bytes[i][0]) + rate(old, new, bytes[i][1])),
-			r[6 + i]);
+		size(rate(old, new, bytes[i][0]) + rate(old, new, bytes[i][1]), r[6 + i]);
 	table_row(t, json_string_value(json_object_get(new, "name")), p[0], p[1], p[2], p[3],
-		table_size((uint64_t)number(new, "memory_bytes"), memory),
-		table_size((uint64_t)number(new, "memory_host_bytes"), host), r[0], r[1], r[2],
-		r[3], r[4], r[5], r[6], r[7]);
+		size(number(new, "memory_bytes"), memory),
+		size(number(new, "memory_host_bytes"), host), r[0], r[1], r[2], r[3], r[4], r[5],
+		r[6], r[7]);
 }
 
 static double cpu(const struct sample *old, const json_t *new)

@@ -10,7 +10,10 @@ FUZZ_CFLAGS := -std=gnu17 -D_GNU_SOURCE= -I. -Wall -Wextra -Werror \
 FUZZ_LIBS := -lcmocka -luring -lseccomp -ljansson -lhttp_parser
 FUZZ_SRC := $(wildcard base/*.c device/*.c serve/*.c api/*.c) monitor/load.c \
 	monitor/image_detect.c monitor/session_proto.c monitor/passt_wait.c \
-	test/unit/rig.c fuzz/guest.c fuzz/hosts.c fuzz/sandbox.c
+	monitor/call.c monitor/vcpu.c monitor/memory.c monitor/console_ring.c monitor/pause.c \
+	monitor/place.c space/control.c \
+	cli/ps.c cli/inspect.c cli/stats.c cli/targets.c cli/table.c \
+	test/unit/rig.c fuzz/guest.c fuzz/hosts.c fuzz/sandbox.c fuzz/second_cpu.c
 FUZZ_OBJ := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)
 FUZZ_TARGETS := $(patsubst fuzz/%.c,build/fuzz/%,$(wildcard fuzz/fuzz_*.c))
 SECONDS ?= 60
