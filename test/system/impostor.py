@@ -31,7 +31,8 @@ while True:
         connection.sendall(b"220 hello\r\n")
     else:
         found = request.startswith("GET /v1/machine ")
-        body = json.dumps({"name": name, "pid": os.getpid(), "version": "99.0", "state": "running"}
+        body = json.dumps({"name": name, "pid": os.getpid(), "version": "99.0", "state": "running",
+                           "title": "\x1b[2J\x9b2J"}
                           if found else {"error": "there is no such thing in this version"})
         status = "200 OK" if found else "404 Not Found"
         connection.sendall(f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"

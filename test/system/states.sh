@@ -125,6 +125,8 @@ all_refused new 'new: there is no such thing in this version' 1 'stats memory pa
 all_refused new 'new runs on Lucid 99.0, this is .*; use that one.s lucid for it' 1 'attach exec cp'
 all_refused text 'text gives an answer that is none; is it of another version' 1 \
 	'inspect stats attach exec cp memory pause resume stop'
+run "$LUCID" inspect new
+check 'none of them steers the terminal' eval 'status_is 0 && out_has "^title" && ! grep -qP "[\x1b\x9b]" "$TMP/out"'
 run "$LUCID" stats --once
 check 'stats shows those that it can' eval 'status_is 0 && out_has "^here "'
 for kind in new mute text; do

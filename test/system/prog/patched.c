@@ -238,6 +238,53 @@ static void restart(void)
 	close(p[1]);
 }
 
+/* ---- Steps ------------------------------------------------------------------------- */
+
+static volatile int steps;
+
+static void count_step(int sig)
+{
+	(void)sig;
+	steps++;
+}
+
+/* Below the red zone of whoever says so. */
+#define FLAGS(change)                                                                              \
+	__asm__ volatile("lea -128(%%rsp), %%rsp\npushfq\n" change                                \
+			 "popfq\nlea 128(%%rsp), %%rsp" ::: "memory", "cc")
+
+/* A program that steps through its own calls gets through each of them; else the alarm rings. */
+static void stepped(void)
+{
+	char *p, c;
+	long ret;
+
+	stage = "steps";
+	signal(SIGTRAP, count_step);
+	signal(SIGALRM, SIG_DFL);
+	alarm(20);
+	for (int i = 0; i < OFTEN; i++) {
+		FLAGS("orq $0x100, (%%rsp)\n");
+		ret = call(sites[i % SITES], 0, NULL, 0);
+		FLAGS("andq $~0x100, (%%rsp)\n");
+		check(ret == getpid() && steps > 4 && steps < 100);
+		steps = 0;
+		FLAGS("orq $0x100, (%%rsp)\n");
+		ret = call(read_site, -1, &c, 1);
+		FLAGS("andq $~0x100, (%%rsp)\n");
+		check(ret == -EBADF && steps > 4 && steps < 100);
+		steps = 0;
+		FLAGS("orq $0x500, (%%rsp)\n");
+		p = (char *)syscall(SYS_mmap, NULL, 0x1000, PROT_READ,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		FLAGS("andq $~0x500, (%%rsp)\n");
+		check(p != MAP_FAILED && *p == 0 && munmap(p, 0x1000) == 0);
+		check(steps > 4 && steps < 100);
+		steps = 0;
+	}
+	alarm(0);
+}
+
 /* ---- Others ----------------------------------------------------------------------- */
 
 static void in_child(void (*run)(void))
@@ -350,6 +397,7 @@ int main(int argc, char **argv)
 	registers();
 	in_signals();
 	restart();
+	stepped();
 	stage = "fork";
 	in_child(inherited);
 	stage = "seccomp";

@@ -116,7 +116,7 @@ static bool fetch(void *to, unsigned long from, size_t size)
 
 static void leave_slot(struct pt_regs *regs, unsigned long area)
 {
-	unsigned long offset = regs->ip - area, ret;
+	unsigned long offset = regs->ip - area, ret, r9;
 	unsigned long at = area + ALIGN_DOWN(offset, sizeof(struct slot));
 	struct slot slot;
 	const u8 *insn;
@@ -134,14 +134,19 @@ static void leave_slot(struct pt_regs *regs, unsigned long area)
 		regs->ip = ret - SYSCALL_SIZE;
 	} else if (offset > insn_at(true)) {
 		regs->ip = ret - SYSCALL_SIZE;
-	} else { /* r9 is not loaded yet: once more from the start */
+	} else { /* r9 is not loaded yet */
 		if (with_keys() && offset > sizeof(save_rdx))
 			regs->ax = regs->r9;
-		regs->ip = ret - SYSCALL_SIZE - JUMP_SIZE;
+		regs->ip = ret - SYSCALL_SIZE;
+		/* A step has to get further; but once more from the start if that is to fault. */
+		if (fetch(&r9, regs->sp + sizeof(long), sizeof(r9)))
+			regs->r9 = r9;
+		else
+			regs->ip -= JUMP_SIZE;
 	}
 }
 
-/* On the way to a slot, between two jumps? Back to the first one, then. */
+/* On the way to a slot, between two jumps? The xor has been done, then. */
 static void leave_cave(struct pt_regs *regs)
 {
 	unsigned long at, ret;
@@ -152,8 +157,12 @@ static void leave_cave(struct pt_regs *regs)
 		return;
 	at = regs->ip + JUMP_SIZE + (s32)get_unaligned((u32 *)(jump + 1));
 	if (area_of(at) && fetch(&slot, at, sizeof(slot)) &&
-	    lucid_read_slot(&slot, at, &ret) && slot.cave && ret + slot.cave == regs->ip)
-		regs->ip = ret - SYSCALL_SIZE - XOR_SIZE;
+	    lucid_read_slot(&slot, at, &ret) && slot.cave && ret + slot.cave == regs->ip) {
+		regs->ax = 0;
+		regs->flags &= ~(X86_EFLAGS_CF | X86_EFLAGS_SF | X86_EFLAGS_OF);
+		regs->flags |= X86_EFLAGS_ZF | X86_EFLAGS_PF;
+		regs->ip = ret - SYSCALL_SIZE;
+	}
 }
 
 noinstr void lucid_leave_slot(struct pt_regs *regs, unsigned long vector)
