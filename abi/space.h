@@ -21,6 +21,8 @@
 #define STUB_STACK_SIZE 0x10000
 #define STUB_SIGSTACK_ADDR (STUB_STACK_ADDR + STUB_STACK_SIZE)
 #define STUB_SIGSTACK_SIZE 0x40000
+#define STUB_KNOWN_ADDR 0x700000360000 /* struct known, one a space; key K */
+#define STUB_KNOWN_SIZE 0xb000
 #define STUB_SHARED_ADDR 0x700000400000 /* struct stub_shared, one a vCPU; key K */
 #define STUB_SHARED_SIZE 0xd000
 #define STUB_MACHINE_ADDR 0x700000480000 /* struct stub_machine, one a VM; key K */
@@ -160,6 +162,7 @@ struct stub_private {
 	unsigned int twin_fd; /* its process */
 	unsigned int notify_fd; /* its calls */
 	unsigned int xsave_size; /* bytes of the guest's components in a signal frame */
+	unsigned long reused; /* fills that changed rights alone: stub/known.c */
 	unsigned long twin_call; /* the call by which it waits; 0: it has not got there yet */
 	/* The spaces' seccomp program, installed by each at its birth, and the twins'. */
 	unsigned short filter_len, twin_filter_len;

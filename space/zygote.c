@@ -83,6 +83,8 @@ static void map_windows(const struct space_config *config)
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	map_at(STUB_STACK_ADDR, STUB_STACK_SIZE + STUB_SIGSTACK_SIZE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	map_at(STUB_KNOWN_ADDR, STUB_KNOWN_SIZE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	map_at(STUB_SHARED_ADDR, STUB_SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, control,
 		CONTROL_SHARED(vcpus, config->vcpu));
 	map_at(STUB_MACHINE_ADDR, STUB_MACHINE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, control,
@@ -149,6 +151,7 @@ static void set_keys(const struct space_config *config, struct stub_private *pri
 	set_key(STUB_STACK_ADDR, STUB_STACK_SIZE, rw, key_kernel);
 	if (signal_stack_takes_key())
 		set_key(STUB_SIGSTACK_ADDR, STUB_SIGSTACK_SIZE, rw, key_kernel);
+	set_key(STUB_KNOWN_ADDR, STUB_KNOWN_SIZE, rw, key_kernel);
 	set_key(STUB_SHARED_ADDR, STUB_SHARED_SIZE, rw, key_kernel);
 	set_key(STUB_MACHINE_ADDR, STUB_MACHINE_SIZE, rw, key_kernel);
 	set_key(LUCID_VCPU_ADDR, LUCID_VCPU_SIZE, rw, key_kernel);

@@ -89,6 +89,8 @@ static long map_once(const struct run *run, unsigned prot)
 /* Remembers what hypercall_wrprotect() will have to change. */
 static void note_writable(struct stub_slot *slot, const struct run *run, bool for_twin)
 {
+	if (known_noted(run))
+		return;
 	if (slot->writable < STUB_RUNS)
 		slot->run[slot->writable] = (struct stub_run){run->va,
 			run->size | (run->exec ? RUN_EXEC : 0) | (for_twin ? RUN_TWIN : 0)};
@@ -98,14 +100,21 @@ static void note_writable(struct stub_slot *slot, const struct run *run, bool fo
 
 static long map_here(const struct run *run, unsigned prot)
 {
-	long ret = map_once(run, prot);
+	long ret;
 
+	if (known_reuse(run, prot))
+		return 0;
+	ret = map_once(run, prot);
 	if (ret == -12) { /* ENOMEM: flushes have split mappings, or the host's limit is lower */
 		flush_everything();
 		ret = map_once(run, prot);
 	}
 	if (ret == -12)
 		stub_crash(CRASH_HOST, 0, run->va, 12);
+	if (ret == 0) {
+		shared->slot[priv->slot].maps += 2;
+		known_mapped(run);
+	}
 	return ret;
 }
 
@@ -118,11 +127,12 @@ static bool map_run(const struct run *run, bool for_twin)
 
 	if (slot->maps >= MAPS_LIMIT)
 		flush_everything();
-	if (for_twin) /* it does so before it goes on, or the program gets a fault */
+	if (for_twin) { /* it does so before it goes on, or the program gets a fault */
 		twin_map(run, prot);
-	else
+		slot->maps += 2;
+	} else {
 		ret = map_here(run, prot);
-	slot->maps += 2;
+	}
 	if (run->write && run->user)
 		note_writable(slot, run, for_twin);
 	vcpu->count_fill++;

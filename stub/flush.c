@@ -20,16 +20,10 @@ static bool unmap(uint64_t start, uint64_t end)
 }
 
 /* The user half without the image window, which is the monitor's. */
-void flush_user_range(uint64_t start, uint64_t end)
+static void drop_user_range(uint64_t start, uint64_t end)
 {
 	bool done;
 
-	if (start < LUCID_USER_BASE)
-		start = LUCID_USER_BASE;
-	if (end > LUCID_USER_END)
-		end = LUCID_USER_END;
-	start &= ~(PAGE_SIZE - 1);
-	end = (end + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
 	twin_unmap(start, end);
 	if (start < LUCID_WINDOW_END && end > LUCID_IMAGE_BASE) {
 		done = unmap(start, LUCID_IMAGE_BASE);
@@ -37,9 +31,22 @@ void flush_user_range(uint64_t start, uint64_t end)
 	} else {
 		done = unmap(start, end);
 	}
+	known_dropped(start, end);
 	/* What a flush leaves behind would be another program's memory: rather too much. */
 	if (!done)
 		flush_everything();
+}
+
+void flush_user_range(uint64_t start, uint64_t end)
+{
+	if (start < LUCID_USER_BASE)
+		start = LUCID_USER_BASE;
+	if (end > LUCID_USER_END)
+		end = LUCID_USER_END;
+	start &= ~(PAGE_SIZE - 1);
+	end = (end + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+	if (start < end && !known_park(start, end))
+		drop_user_range(start, end);
 }
 
 void flush_user_all(void)
@@ -47,7 +54,8 @@ void flush_user_all(void)
 	struct stub_slot *slot = &shared->slot[priv->slot];
 
 	if (slot->maps)
-		flush_user_range(0, LUCID_USER_END);
+		drop_user_range(LUCID_USER_BASE, LUCID_USER_END);
+	known_dropped_all();
 	slot->maps = 0;
 	slot->flush = 0;
 	slot->writable = 0;
@@ -61,6 +69,7 @@ void flush_everything(void)
 	unmap(LUCID_USER_BASE, LUCID_IMAGE_BASE);
 	unmap(LUCID_WINDOW_END, LUCID_USER_END);
 	twin_unmap_all();
+	known_dropped_all();
 	shared->slot[priv->slot].maps = 0;
 	shared->slot[priv->slot].writable = 0;
 }
@@ -129,7 +138,8 @@ void hypercall_flush(uint64_t start, uint64_t end)
 /*
  * What a fork asks for. A run that is not there any more, in part or whole, makes
  * mprotect fail half-way: what is left of it is dropped. So is an executable one, for
- * something else may be mapped there by now, which must not become executable.
+ * something else may be mapped there by now, which must not become executable; and one
+ * that is parked, which must not become readable.
  */
 void hypercall_wrprotect(void);
 void hypercall_wrprotect(void)
@@ -148,11 +158,12 @@ void hypercall_wrprotect(void)
 
 		if ((slot->run[i].size & (RUN_EXEC | RUN_TWIN)) == RUN_TWIN)
 			twin_protect(start, size);
-		else if ((slot->run[i].size & RUN_EXEC) ||
+		else if ((slot->run[i].size & RUN_EXEC) || known_any_parked(start, start + size) ||
 			 sys3(__NR_mprotect, (long)start, (long)size, PROT_READ) < 0)
-			flush_user_range(start, start + size);
+			drop_user_range(start, start + size);
 	}
 	slot->writable = 0;
+	known_list_done();
 }
 
 /*

@@ -54,7 +54,7 @@ bool tlb_fill(uint64_t addr, unsigned access, bool *present);
 
 /* flush.c */
 
-/* Drops this space's mappings of user addresses in [start, end). */
+/* Drops this space's mappings of user addresses in [start, end), or parks them. */
 void flush_user_range(uint64_t start, uint64_t end);
 /* Drops all mappings of user addresses of this space. */
 void flush_user_all(void);
@@ -62,6 +62,25 @@ void flush_user_all(void);
 void flush_everything(void);
 /* Follows what other spaces did to the kernel's part and the image window. */
 void flush_catch_up(void);
+
+/* known.c */
+
+struct run;
+
+/* The run is mapped already, or parked: gives it these rights. false: it has to be mapped. */
+bool known_reuse(const struct run *run, unsigned prot);
+/* The run has been mapped. */
+void known_mapped(const struct run *run);
+/* Is all of the writable run in slot.run? From here on it is. */
+bool known_noted(const struct run *run);
+/* slot.run is empty. */
+void known_list_done(void);
+/* Takes all rights from what is mapped in [start, end); false: it has to be unmapped. */
+bool known_park(uint64_t start, uint64_t end);
+bool known_any_parked(uint64_t start, uint64_t end);
+/* User addresses, or all of them, have been unmapped. */
+void known_dropped(uint64_t start, uint64_t end);
+void known_dropped_all(void);
 
 /* switch.c */
 
