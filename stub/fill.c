@@ -34,6 +34,14 @@ static const struct walk_ram *guest_ram(struct walk_ram *ram)
 	return ram;
 }
 
+bool tlb_entry_present(uint64_t addr)
+{
+	struct walk_ram ram;
+	struct walk w;
+
+	return walk_find(guest_ram(&ram), vcpu->cr3, addr, &w) && (w.table[w.index] & PTE_P);
+}
+
 static bool fillable(uint64_t addr)
 {
 	if (addr >= LUCID_USER_BASE && addr < LUCID_USER_END)

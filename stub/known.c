@@ -98,7 +98,8 @@ void known_mapped(const struct run *run)
 		known_other(table, run->va, end);
 		return;
 	}
-	for (number = run->va >> KNOWN_BLOCK_SHIFT; number <= (end - 1) >> KNOWN_BLOCK_SHIFT; number++)
+	for (number = run->va >> KNOWN_BLOCK_SHIFT; number <= (end - 1) >> KNOWN_BLOCK_SHIFT;
+		number++)
 		make_room(number);
 	known_enter(table, run->va, run->pa, run->size);
 }
@@ -108,7 +109,8 @@ bool known_noted(const struct run *run)
 	uint64_t end = run->va + run->size, number;
 	bool all = !priv->twin;
 
-	for (number = run->va >> KNOWN_BLOCK_SHIFT; number <= (end - 1) >> KNOWN_BLOCK_SHIFT; number++) {
+	for (number = run->va >> KNOWN_BLOCK_SHIFT; number <= (end - 1) >> KNOWN_BLOCK_SHIFT;
+		number++) {
 		struct known_block *b = known_find(table, number);
 		unsigned mask = known_mask(number, run->va, end);
 
@@ -131,7 +133,8 @@ bool known_any_parked(uint64_t start, uint64_t end)
 {
 	uint64_t number;
 
-	for (number = start >> KNOWN_BLOCK_SHIFT; number <= (end - 1) >> KNOWN_BLOCK_SHIFT; number++) {
+	for (number = start >> KNOWN_BLOCK_SHIFT; number <= (end - 1) >> KNOWN_BLOCK_SHIFT;
+		number++) {
 		struct known_block *b = known_find(table, number);
 
 		if (b && (b->mapped & b->parked & known_mask(number, start, end)))
@@ -158,6 +161,9 @@ bool known_park(uint64_t start, uint64_t end)
 	struct known_block *b;
 
 	if (priv->twin)
+		return false;
+	/* A page alone that is gone comes back as another one: a copy on write. */
+	if (end - start == PAGE_SIZE && !tlb_entry_present(start))
 		return false;
 	if ((wide || !known_wholly(table, start, end)) && known_others(table, start, end))
 		return false;

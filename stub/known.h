@@ -32,7 +32,8 @@ struct known_block {
 struct known {
 	struct known_block block[KNOWN_BLOCKS];
 	uint32_t pfn[KNOWN_BLOCKS][KNOWN_PAGES];
-	/* Bit n: in a region of 2 MiB with a number of n, modulo, is something usable we do not know. */
+	/* Bit n: in a region of 2 MiB with a number of n, modulo, is something usable we do not
+	 * know. */
 	uint64_t others[KNOWN_REGIONS / 64];
 	uint32_t turn; /* counts blocks that had to go */
 	int32_t score; /* whether parking has been worth it */
@@ -181,7 +182,7 @@ static inline void known_enter(struct known *k, uint64_t va, uint64_t pa, uint64
 		if (b->number != number || !b->mapped)
 			*b = (struct known_block){.number = (uint32_t)number};
 		b->mapped |= (uint16_t)(1u << page);
-		b->parked &= (uint16_t)~(1u << page);
+		b->parked &= (uint16_t) ~(1u << page);
 		k->pfn[b - k->block][page] = (uint32_t)((pa + (at - va)) >> 12);
 	}
 }

@@ -51,6 +51,8 @@ _Noreturn void stub_crash(unsigned reason, uint64_t rip, uint64_t addr, uint64_t
  * and *present tells the P bit of its error code.
  */
 bool tlb_fill(uint64_t addr, unsigned access, bool *present);
+/* Do the guest's tables have an entry for addr? */
+bool tlb_entry_present(uint64_t addr);
 
 /* flush.c */
 

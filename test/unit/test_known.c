@@ -135,8 +135,8 @@ static void test_spreads(void **state)
 		for (i = 0; i < 256; i++)
 			known_enter(k, VA + (BLOCK << shift) * i, PA, PAGE);
 		for (i = 0; i < 256; i++)
-			assert_int_equal(known_compare(k, VA + (BLOCK << shift) * i, PA, PAGE),
-				KNOWN_SAME);
+			assert_int_equal(
+				known_compare(k, VA + (BLOCK << shift) * i, PA, PAGE), KNOWN_SAME);
 		free(k);
 	}
 }

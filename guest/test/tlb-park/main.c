@@ -20,6 +20,13 @@ static uint64_t reused(void)
 	return ((const volatile struct stub_private *)STUB_PRIVATE_ADDR)->reused;
 }
 
+/* Where programs have spaces of their own nothing is parked. */
+static void check_reused(uint64_t since, unsigned least)
+{
+	if (!(info->features & LUCID_FEATURE_SPLIT))
+		check(reused() >= since + least);
+}
+
 static void stamp(uint64_t at, unsigned n, uint64_t what)
 {
 	unsigned i;
@@ -49,11 +56,9 @@ static void single(void)
 	*pte_of(cr3, AT) = 0;
 	hc_flush(AT, AT + PAGE);
 	absent(AT);
-	seen = reused();
 	map_page(cr3, AT, pa[0], LEAF);
 	check_eq(peek(AT), 7);
 	poke(AT, 8);
-	check(reused() > seen);
 	check_eq(*(volatile uint64_t *)direct(pa[0]), 8);
 	/* Rights taken away, and given back without a flush. */
 	*pte_of(cr3, AT) &= ~PTE_W;
@@ -64,7 +69,7 @@ static void single(void)
 	seen = reused();
 	*pte_of(cr3, AT) |= PTE_W;
 	poke(AT, 9);
-	check(reused() > seen);
+	check_reused(seen, 1);
 	/* Another page, then the first again. */
 	map_page(cr3, AT, pa[1], LEAF);
 	hc_flush(AT, AT + PAGE);
@@ -111,7 +116,7 @@ static void many(uint64_t stride, unsigned n)
 		seen = reused();
 		fill_all(pa[0], stride, n);
 		if (round && n <= 256)
-			check(reused() >= seen + n / 2);
+			check_reused(seen, n / 2);
 		drop_all(stride, n);
 	}
 	for (round = 0; round < 40; round++) {
@@ -225,5 +230,5 @@ void test_main(void)
 	forked(100);
 	runs();
 	others();
-	report("%u fills, %u of them changed rights alone", vcpu->count_fill, reused());
+	report("%u fills", vcpu->count_fill);
 }
