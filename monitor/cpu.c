@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "monitor/cpu_cache.h"
+
 #define BIT(n) (1u << (n))
 #define ANY (~0u)
 
@@ -129,6 +131,17 @@ static void add_caches(struct lucid_info *info, unsigned leaf)
 	}
 }
 
+/* After leaf 4. */
+static void add_leaf_2(struct lucid_info *info)
+{
+	struct lucid_cpuid l;
+
+	if (cpu_cache_leaf(info, &l))
+		add(info, 2, ANY, (struct leaf){l.eax, l.ebx, l.ecx, l.edx});
+	else
+		add(info, 2, ANY, host(2, 0));
+}
+
 static void add_extended(struct lucid_info *info, unsigned max)
 {
 	struct leaf l = host(0x80000001, 0);
@@ -167,14 +180,14 @@ void cpu_describe(struct lucid_info *info)
 	info->cpuid_count = 0;
 	add(info, 0, ANY, (struct leaf){13, l.ebx, l.ecx, l.edx});
 	add_leaf_1(info);
+	add_caches(info, 4);
 	if (l.ebx == signature_INTEL_ebx)
-		add(info, 2, ANY, host(2, 0));
+		add_leaf_2(info);
 	add_leaf_7(info, mask & BIT(5));
 	add_leaf_d(info, mask);
 	memcpy(&name.ebx, "LucidLucid\0\0", 12);
 	add(info, 0x40000000, ANY, (struct leaf){0x40000000, name.ebx, name.ecx, name.edx});
 	add_extended(info, max_ext >= 0x80000021 ? 0x80000021 : 0x80000008);
-	add_caches(info, 4);
 	if (max_ext >= 0x8000001d)
 		add_caches(info, 0x8000001d);
 }
