@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/prctl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -61,6 +62,25 @@ int process_hide(void)
 
 	setrlimit(RLIMIT_CORE, &none);
 	return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
+}
+
+int process_guard_speculation(void)
+{
+	static const unsigned long kinds[] = {PR_SPEC_STORE_BYPASS, PR_SPEC_INDIRECT_BRANCH};
+
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		int now = prctl(PR_GET_SPECULATION_CTRL, kinds[i], 0, 0, 0);
+
+		if (now < 0)
+			return -EPERM;
+		/* The CPU does not do it, or the host lets none do it. */
+		if (now == PR_SPEC_NOT_AFFECTED ||
+			(now & (PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE)))
+			continue;
+		if (prctl(PR_SET_SPECULATION_CTRL, kinds[i], PR_SPEC_FORCE_DISABLE, 0, 0) < 0)
+			return -EPERM;
+	}
+	return 0;
 }
 
 void process_forget_environment(void)

@@ -13,6 +13,13 @@ void process_close_inherited(void);
 /* No core dumps, no memory that others of its user can read or trace. 0 or -errno. */
 int process_hide(void);
 
+/*
+ * For this process and all that it starts: no Speculative Store Bypass, and a barrier for
+ * predictions of indirect branches when the CPU changes to or from it. 0; -EPERM: the host leaves
+ * one of the two open and does not let.
+ */
+int process_guard_speculation(void);
+
 /* Overwrites the environment, which /proc shows and a reader of memory finds. */
 void process_forget_environment(void);
 

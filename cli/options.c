@@ -49,6 +49,7 @@ enum {
 	OPT_TTY,
 	OPT_BALLOON,
 	OPT_ISOLATION,
+	OPT_GUARD_SPECULATION,
 	OPT_HOST_MEMORY,
 	OPT_HOST_CPU,
 	OPT_VSOCK,
@@ -84,6 +85,7 @@ static const struct option long_options[] = {
 	{"vsock", no_argument, NULL, OPT_VSOCK},
 	{"balloon", required_argument, NULL, OPT_BALLOON},
 	{"isolation", required_argument, NULL, OPT_ISOLATION},
+	{"guard-speculation", no_argument, NULL, OPT_GUARD_SPECULATION},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -483,6 +485,9 @@ static int parse_option(struct options *o, int opt, char *arg)
 		return -1;
 	case OPT_ISOLATION:
 		return parse_isolation(o, arg);
+	case OPT_GUARD_SPECULATION:
+		o->vm.guard_speculation = true;
+		return 0;
 	case OPT_VSOCK:
 		o->vm.vsock_outward = true;
 		return 0;

@@ -30,6 +30,7 @@ static const char help[] =
 	"  --cpu-affinity LIST keep them on these CPUs of the host, in turns: 0,2-3\n"
 	"  --isolation WAY     programs and guest kernel: unified in one space with protection\n"
 	"                      keys, split in two, auto (default): as the CPU has keys or not\n"
+	"  --guard-speculation no speculation that leads to or from other processes, at a price\n"
 	"  --host-memory SIZE  at most SIZE of the host's memory for all of it, by a cgroup\n"
 	"  --host-cpu N        at most N CPUs of the host, like 1.5 or 150%, the same way\n"
 	"  --timeout SECONDS   power the guest off after this time\n"

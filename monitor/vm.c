@@ -227,6 +227,11 @@ static int set_up_process(const struct vm_config *config)
 	err = process_hide();
 	if (err)
 		return fail("prctl", err);
+	if (config->guard_speculation && process_guard_speculation() < 0) {
+		log_error("--guard-speculation: this host's kernel does not let a process ask for "
+			  "it; leave it out");
+		return -1;
+	}
 	/*
 	 * Any layer of Landlock forbids that files are linked or moved to other folders, unless it
 	 * allows it, and then it forbids mounts, which passt makes. So not for who shares folders.

@@ -123,6 +123,7 @@ struct vm_config {
 	unsigned timeout; /* seconds, 0: none */
 	struct rundir_claim *claim; /* the machine's name; NULL: none, and no control socket */
 	enum vm_isolation isolation;
+	bool guard_speculation; /* process_guard_speculation() */
 	bool vsock_outward; /* the guest may connect to vsock_PORT in the machine's folder */
 	/*
 	 * Of a detached machine: where its streams go, NULL: they are Lucid's own. A byte is

@@ -10,7 +10,8 @@ start() {
 	mkdir -p "$TMP/folder"
 	# Or the last one's output would be taken for this one's.
 	rm -f "$TMP/out"
-	SECRET_OF_THE_USER=42 "$@" "$LUCID" run --cpus 2 -v "$TMP/folder:/mnt" \
+	# shellcheck disable=SC2086 # one option, or none
+	SECRET_OF_THE_USER=42 "$@" "$LUCID" run $guard --cpus 2 -v "$TMP/folder:/mnt" \
 		--net "socket=$TMP/switch" --name boxed -- sh -c 'echo ready; read x; echo end' \
 		<"$TMP/in" >"$TMP/out" 2>"$TMP/err" &
 	pid=$!
@@ -31,6 +32,7 @@ end'
 }
 mkfifo "$TMP/in"
 what=
+guard=
 
 # Descriptors beyond those that a shell gives: a file, a folder, a socket would be the same.
 echo secret >"$TMP/inherited"
@@ -99,6 +101,17 @@ space_limits() {
 # A space has its limits from its zygote, which is done with its start by now.
 each 'limits of spaces' space_limits
 stop
+
+guard=--guard-speculation
+start
+mapfile -t all < <(lucid_processes)
+guarded() {
+	! grep -qP '^(Speculation_Store_Bypass:\s+(thread )?vulnerable|SpeculationIndirectBranch:.* enabled)' \
+		"/proc/$1/status"
+}
+each 'guarded against speculation' guarded
+stop
+guard=
 
 # An older host, or one whose container forbids this and that: it works with less behind it.
 # (A compiler cache would leave its folder with the machines'.)

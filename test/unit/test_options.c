@@ -123,9 +123,10 @@ static void memory(void **state)
 	good(&o, "run --memory 64M..1G --memory 128M");
 	assert_int_equal(o.vm.memory_max, 0);
 	options_free(&o);
-	good(&o, "run --detach --tty --name a-1 --balloon auto --vsock");
+	good(&o, "run --detach --tty --name a-1 --balloon auto --vsock --guard-speculation");
 	assert_string_equal(o.name, "a-1");
 	assert_true(o.detach && o.vm.command.tty && o.vm.balloon_auto && o.vm.vsock_outward);
+	assert_true(o.vm.guard_speculation);
 	options_free(&o);
 	bad("run --memory 1G..64M", "ends below");
 	bad("run --memory 1G..", "not a size");
