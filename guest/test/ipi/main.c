@@ -131,6 +131,13 @@ static void halts(void)
 	hc_halt();
 }
 
+static void looks_for_work(void)
+{
+	irq_disable();
+	if (!look_for_work(rounds % 4 * 1000))
+		hc_halt();
+}
+
 static void waits(void)
 {
 	hc_wait();
@@ -163,6 +170,7 @@ static const struct {
 	{"switches", kernel_switches},
 	{"enabling and disabling", enables},
 	{"halting", halts},
+	{"looking for work, then halting", looks_for_work},
 	{"waiting", waits},
 	{"halting with a timer", timers},
 	{"monitor calls", monitor_calls},

@@ -299,6 +299,19 @@ static inline void hc_offline(void)
 	HC(LUCID_HC_OFFLINE, void (*)(void))();
 }
 
+/* "Looking for work" of docs/abi.md for a while, with interrupts off: whether there is any. */
+static inline bool look_for_work(uint64_t ns)
+{
+	uint64_t end = now_ns() + ns;
+
+	__atomic_exchange_n(&vcpu->halted, 1, __ATOMIC_SEQ_CST);
+	while (!vcpu->pending && vcpu->halted && now_ns() < end)
+		__builtin_ia32_pause();
+	__atomic_exchange_n(&vcpu->halted, 0, __ATOMIC_SEQ_CST);
+	hc_flush_kernel(0, 0);
+	return vcpu->pending;
+}
+
 static inline uint64_t hc_steal(void)
 {
 	return HC(LUCID_HC_STEAL, uint64_t(*)(void))();

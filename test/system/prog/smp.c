@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads on several CPUs against each other: mappings that change under them, forks among
- * them, signals, membarrier, and what CPU they are on. "smp SECONDS" for each part; prints ok.
+ * them, signals, membarrier, what CPU they are on, one clock. "smp SECONDS" for each part;
+ * prints ok.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -300,6 +301,29 @@ static void *migrates(void *arg)
 	return NULL;
 }
 
+/* ---- One clock
+ * ------------------------------------------------------------------------------------- */
+
+static atomic_ulong latest;
+
+/* Nobody reads less than what another one has read before and told. */
+static void *clocks(void *arg)
+{
+	(void)arg;
+	while (!stop) {
+		unsigned long told = latest, now;
+		struct timespec t;
+
+		clock_gettime(CLOCK_MONOTONIC, &t);
+		now = (unsigned long)t.tv_sec * 1000000000 + (unsigned long)t.tv_nsec;
+		if (now < told)
+			fail("clock: %lu after %lu", now, told);
+		while (told < now && !atomic_compare_exchange_weak(&latest, &told, now))
+			continue;
+	}
+	return NULL;
+}
+
 /* ---- Futex
  * ------------------------------------------------------------------------------------------ */
 
@@ -346,6 +370,7 @@ int main(int argc, char **argv)
 	part(signals);
 	part(barriers);
 	part(migrates);
+	part(clocks);
 	part(futexes);
 	if (ball < 100)
 		fail("futex: %d turns alone", ball);
