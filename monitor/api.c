@@ -56,11 +56,9 @@ static json_t *strings(char *const *list)
 /* What keeps its programs from its kernel. */
 static const char *isolation_name(const struct machine *m)
 {
-	unsigned features = m->control.info->features;
-
-	if (features & LUCID_FEATURE_SPLIT)
+	if (m->features & LUCID_FEATURE_SPLIT)
 		return "split";
-	return features & LUCID_FEATURE_PKU ? "unified" : "none";
+	return m->features & LUCID_FEATURE_PKU ? "unified" : "none";
 }
 
 /* What does not change in a machine's life. */

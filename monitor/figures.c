@@ -104,7 +104,7 @@ static uint64_t never_back(uint64_t *shown, uint64_t ns)
 static void collect_cpu(struct figures *f, struct machine *m)
 {
 	uint64_t ns[2] = {m->dead_ns[0], m->dead_ns[1]};
-	bool twins = m->control.info->features & LUCID_FEATURE_SPLIT;
+	bool twins = m->features & LUCID_FEATURE_SPLIT;
 	unsigned spaces = 0;
 
 	for (unsigned i = 0; i < m->control.vcpus; i++)

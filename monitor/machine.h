@@ -73,6 +73,7 @@ struct machine {
 	struct loop *loop;
 	struct ram ram;
 	struct control control;
+	unsigned features; /* LUCID_FEATURE_*; a guest's kernel may write to its page of them */
 	struct vcpu *vcpu; /* control.vcpus of them */
 	int *kick; /* a FIFO for each; NULL if there is one vCPU */
 	struct monitor_place place;

@@ -357,7 +357,7 @@ static int set_up_info(struct machine *m)
 		return -1;
 	info->magic = LUCID_MAGIC;
 	info->version = LUCID_ABI_VERSION;
-	info->features = features;
+	info->features = m->features = features;
 	info->ram_size = m->ram.size;
 	info->boot_size = m->config->memory;
 	info->vcpus = m->config->cpus;
