@@ -2,6 +2,7 @@
 /* The guest's second CPU. */
 #include "fuzz/second_cpu.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -15,12 +16,20 @@ static struct {
 static unsigned count; /* atomic; what is below it does not change */
 static sem_t wanted, done;
 
+/* libFuzzer's alarm interrupts it. */
+static void wait_for(sem_t *sem)
+{
+	while (sem_wait(sem) < 0)
+		if (errno != EINTR)
+			abort();
+}
+
 static void *run(void *arg)
 {
 	for (;;) {
 		unsigned n;
 
-		sem_wait(&wanted);
+		wait_for(&wanted);
 		while ((n = __atomic_load_n(&count, __ATOMIC_ACQUIRE)) > 0)
 			for (unsigned i = 0; i < n; i++)
 				*flips[i].byte ^= flips[i].mask;
@@ -54,5 +63,5 @@ void second_cpu_rest(void)
 	if (count == 0)
 		return;
 	__atomic_store_n(&count, 0, __ATOMIC_RELEASE);
-	sem_wait(&done);
+	wait_for(&done);
 }

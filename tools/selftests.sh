@@ -70,7 +70,7 @@ build() {
 			[ "${name%/*}" != "$folder" ] || [ -e "$tests/$name" ] || goals+=("$tests/$name")
 		done
 		# They need what the makefile makes beside them.
-		case $folder in capabilities | exec | mount) goals=(all) ;; esac
+		case $folder in capabilities | exec | landlock | mount) goals=(all) ;; esac
 		[ ${#goals[@]} -eq 0 ] ||
 			make -s -k -j"$(nproc)" -C "$tests/$folder" ARCH=x86 OUTPUT="$tests/$folder" \
 				KHDR_INCLUDES="-isystem $tmp/usr/include" "${goals[@]}" >>"$cache/log" 2>&1 ||

@@ -12,13 +12,15 @@ export LD_LIBRARY_PATH=/tmp/selftests/lib
 dmesg -C
 ulimit -c 0
 
+# What ends by a signal is told by its status.
+exec 2>/dev/null
 while read -r limit name arguments; do
 	cd "/tmp/selftests/${name%%:*}/$(dirname "${name#*:}")" || exit 1
 	SECONDS=0
 	# shellcheck disable=SC2086 # arguments are words
-	timeout -k 5 "$limit" "./$(basename "${name#*:}")" $arguments </dev/null >/tmp/log 2>&1
+	(exec timeout -k 5 "$limit" "./$(basename "${name#*:}")" $arguments </dev/null >/tmp/log 2>&1)
 	status=$?
-	tr -d '\r' </tmp/log | head -n 4000 | sed 's/^/| /'
+	tr -d '\r' </tmp/log | head -n 4000 | awk '{ print "| " $0 }'
 	echo "= $status $SECONDS $name"
 done
 
