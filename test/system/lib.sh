@@ -100,16 +100,20 @@ lucid_processes() {
 # Nothing of lucid is left: processes, temporary files, half-made images. Memory and
 # descriptors go with the processes. What was killed may need a moment.
 nothing_left() {
-	local tries=20
+	local tries=20 left
 	while [ -n "$(lucid_processes)" ] && [ $tries -gt 0 ]; do
 		tries=$((tries - 1))
 		sleep 0.1
 	done
 	# What a killed one has left is removed by whoever looks next.
 	"$LUCID" ps >/dev/null
-	[ -z "$(lucid_processes)" ] && [ ! -e "$XDG_CACHE_HOME/lucid/images/tmp" ] &&
-		[ -z "$(ls -A "$XDG_RUNTIME_DIR")" ] &&
-		[ -z "$(find /dev/shm "$TMPDIR" -maxdepth 1 -name 'lucid*')" ]
+	left=$(
+		lucid_processes
+		find "$XDG_RUNTIME_DIR" -mindepth 1
+		find "$XDG_CACHE_HOME/lucid/images" -maxdepth 1 -name tmp 2>/dev/null
+		find /dev/shm "$TMPDIR" -maxdepth 1 -name 'lucid*'
+	)
+	[ -z "$left" ] || { echo "# left: ${left//$'\n'/ }" && return 1; }
 }
 
 # soon COMMAND...: the command succeeds within ten seconds.
