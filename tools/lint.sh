@@ -9,7 +9,7 @@ tools/deps.sh lint
 mapfile -t sources < <(git ls-files '*.c' '*.h' ':!guest/linux')
 mapfile -t units < <(git ls-files 'cli/*.c' 'monitor/*.c' 'api/*.c' 'space/*.c' 'device/*.c' \
 	'serve/*.c' 'base/*.c')
-mapfile -t scripts < <(git ls-files '*.sh' test/run fuzz/run .ci/run)
+mapfile -t scripts < <(git ls-files '*.sh' test/run test/selftests/run fuzz/run .ci/run)
 
 clang-format --dry-run -Werror "${sources[@]}"
 cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 \

@@ -250,8 +250,9 @@ static void count_step(int sig)
 
 /* Below the red zone of whoever says so. */
 #define FLAGS(change)                                                                              \
-	__asm__ volatile("lea -128(%%rsp), %%rsp\npushfq\n" change                                \
-			 "popfq\nlea 128(%%rsp), %%rsp" ::: "memory", "cc")
+	__asm__ volatile("lea -128(%%rsp), %%rsp\npushfq\n" change                                 \
+			 "popfq\nlea 128(%%rsp), %%rsp" ::                                         \
+				 : "memory", "cc")
 
 /* A program that steps through its own calls gets through each of them; else the alarm rings. */
 static void stepped(void)
@@ -275,8 +276,8 @@ static void stepped(void)
 		check(ret == -EBADF && steps > 4 && steps < 100);
 		steps = 0;
 		FLAGS("orq $0x500, (%%rsp)\n");
-		p = (char *)syscall(SYS_mmap, NULL, 0x1000, PROT_READ,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		p = (char *)syscall(
+			SYS_mmap, NULL, 0x1000, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		FLAGS("andq $~0x500, (%%rsp)\n");
 		check(p != MAP_FAILED && *p == 0 && munmap(p, 0x1000) == 0);
 		check(steps > 4 && steps < 100);
