@@ -33,6 +33,8 @@ struct memory {
 	struct mem *mem; /* NULL: it does not grow */
 	uint64_t wish; /* the user's, or what the guest has grown to */
 	uint64_t squeezed; /* bytes that the host's need takes from that */
+	uint64_t over; /* plugged beyond what it is to have, as last seen */
+	uint64_t stuck; /* of that what has not gone since, which the balloon takes instead */
 	unsigned calm; /* looks since it last needed what it has */
 	int timer; /* looks; runs while there is something to look after */
 	int pressure; /* of the host, or -1 */
@@ -71,9 +73,22 @@ uint64_t memory_ram_size(const struct memory_config *c)
 
 /* ---- The two devices -------------------------------------------------------------- */
 
+/* What is to be plugged. */
+static uint64_t above(const struct memory *m)
+{
+	return m->wish > m->config.boot ? m->wish - m->config.boot : 0;
+}
+
+static uint64_t over(const struct memory *m)
+{
+	uint64_t plugged = m->mem ? mem_plugged(m->mem) : 0;
+
+	return plugged - min_of(plugged, above(m));
+}
+
 static void set_timer(struct memory *m)
 {
-	bool on = m->squeezed > 0 || (m->mem && m->wish > m->config.boot);
+	bool on = m->squeezed > 0 || above(m) > 0 || over(m) != m->stuck;
 	const struct itimerspec t = {
 		.it_value.tv_sec = on ? LOOK_SECONDS : 0,
 		.it_interval.tv_sec = on ? LOOK_SECONDS : 0,
@@ -86,11 +101,10 @@ static void set_timer(struct memory *m)
 static void apply(struct memory *m)
 {
 	uint64_t size = m->wish - m->squeezed;
-	uint64_t above = m->wish > m->config.boot ? m->wish - m->config.boot : 0;
-	uint64_t have = m->config.boot + above, give = have - size;
+	uint64_t have = m->config.boot + above(m) + m->stuck, give = have - size;
 
-	if (m->mem && mem_target(m->mem) != above)
-		mem_set(m->mem, above);
+	if (m->mem && mem_target(m->mem) != above(m))
+		mem_set(m->mem, above(m));
 	if (balloon_target(m->balloon) != give || balloon_actual(m->balloon) != give)
 		balloon_set(m->balloon, give);
 }
@@ -103,6 +117,7 @@ int memory_set(struct memory *m, uint64_t bytes)
 	m->wish = bytes;
 	m->squeezed = 0;
 	m->calm = 0;
+	m->over = m->stuck = 0;
 	apply(m);
 	set_timer(m);
 	return 0;
@@ -189,6 +204,9 @@ static void told(void *arg)
 		return;
 	shrink(m, s);
 	squeeze(m, s);
+	/* Blocks with memory in them that the guest's kernel cannot move stay. */
+	m->stuck = over(m) == m->over ? m->over : 0;
+	m->over = over(m);
 	apply(m);
 	set_timer(m);
 }

@@ -44,6 +44,8 @@
 
 /* All descriptors from STUB_FD_KICK on that can be a vCPU's. */
 #define KICK_MASK ((scmp_datum_t) ~(LUCID_VCPUS - 1))
+#define DIRECT_MASK ((scmp_datum_t) ~(LUCID_KERNEL_BASE - LUCID_DIRECT_BASE - 1))
+#define BLOCK_MAX (2ul << 20)
 #define PROT_MASK ((scmp_datum_t) ~(PROT_READ | PROT_WRITE | PROT_EXEC))
 
 /* Guest addresses: everything below the stub's own, and RAM as far as there is. */
@@ -57,6 +59,10 @@ static int allow_mappings(scmp_filter_ctx ctx, const struct filter_wants *wants)
 		SCMP_A1(SCMP_CMP_LT, LUCID_STUB_BASE));
 	RULE(ctx, mprotect, SCMP_A0(SCMP_CMP_LT, LUCID_STUB_BASE),
 		SCMP_A1(SCMP_CMP_LT, LUCID_STUB_BASE), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_MASK, 0));
+	/* RAM that it could as well touch. */
+	RULE(ctx, madvise, SCMP_A0(SCMP_CMP_MASKED_EQ, DIRECT_MASK, LUCID_DIRECT_BASE),
+		SCMP_A1(SCMP_CMP_LE, BLOCK_MAX), SCMP_A2(SCMP_CMP_EQ, MADV_POPULATE_WRITE));
+	RULE(ctx, lseek, SCMP_A0(SCMP_CMP_EQ, STUB_FD_RAM), SCMP_A2(SCMP_CMP_EQ, SEEK_DATA));
 	if (!wants->key)
 		return 0;
 	RULE(ctx, pkey_mprotect, SCMP_A0(SCMP_CMP_LT, LUCID_STUB_BASE),

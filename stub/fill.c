@@ -82,7 +82,7 @@ static long map_once(const struct run *run, unsigned prot)
 	unsigned flags = MAP_SHARED | MAP_FIXED;
 	long ret;
 
-	if (run->size <= POPULATE_MAX)
+	if (run->populate)
 		flags |= MAP_POPULATE;
 	ret = sys6(
 		__NR_mmap, (long)run->va, (long)run->size, prot, flags, STUB_FD_RAM, (long)run->pa);
@@ -155,6 +155,7 @@ static bool fill(uint64_t addr, unsigned access, uint64_t window, bool for_twin,
 	struct walk w;
 	struct run run;
 	uint64_t entry, *leaf;
+	bool whole;
 
 	*present = false;
 	do {
@@ -184,7 +185,12 @@ static bool fill(uint64_t addr, unsigned access, uint64_t window, bool for_twin,
 	if (!fillable(addr))
 		return false;
 	walk_run(&w, entry, addr, RUN_MAX, &run);
-	return clip(&run, addr, window, ram.size) && map_run(&run, for_twin && run.user);
+	/* A guest's fault that sets a larger page has been for all of it. */
+	whole = w.shift != PAGE_SHIFT && window < 1ul << HUGE_SHIFT;
+	if (!clip(&run, addr, whole ? 1ul << HUGE_SHIFT : window, ram.size))
+		return false;
+	run.populate = whole || run.size <= POPULATE_MAX;
+	return map_run(&run, for_twin && run.user);
 }
 
 bool tlb_fill(uint64_t addr, unsigned access, bool *present)
@@ -194,15 +200,19 @@ bool tlb_fill(uint64_t addr, unsigned access, bool *present)
 
 /*
  * LUCID_HC_PREMAP: the guest has just set the entry for addr and the access will
- * be tried again; mapping now saves the fault. Failure is no error.
+ * be tried again; mapping now saves the fault. Failure is no error. Of the direct
+ * map, which is there: its memory.
  */
-void hypercall_premap(uint64_t addr, uint64_t write);
-void hypercall_premap(uint64_t addr, uint64_t write)
+uint64_t hypercall_premap(uint64_t addr, uint64_t write);
+uint64_t hypercall_premap(uint64_t addr, uint64_t write)
 {
 	bool present;
 
+	if (addr - LUCID_DIRECT_BASE < LUCID_KERNEL_BASE - LUCID_DIRECT_BASE)
+		return block_make(addr);
 	vcpu->count_premap++;
 	if (fillable(addr))
 		fill(addr, write ? PF_WRITE : 0, write ? PREMAP_WRITTEN : PREMAP_READ,
 			priv->twin_fault, &present);
+	return 0;
 }

@@ -54,6 +54,14 @@ bool tlb_fill(uint64_t addr, unsigned access, bool *present);
 /* Do the guest's tables have an entry for addr? */
 bool tlb_entry_present(uint64_t addr);
 
+/* block.c */
+
+/*
+ * Has the host make the 2 MiB around an address of the direct map. true: there was nothing of
+ * them, so they are zero.
+ */
+bool block_make(uint64_t addr);
+
 /* flush.c */
 
 /* Drops this space's mappings of user addresses in [start, end), or parks them. */

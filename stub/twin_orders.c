@@ -79,7 +79,7 @@ void twin_map(const struct run *run, unsigned prot)
 	call->arg[0] = run->va;
 	call->arg[1] = run->size;
 	call->arg[2] = prot;
-	call->arg[3] = MAP_SHARED | MAP_FIXED | (run->size <= POPULATE_MAX ? MAP_POPULATE : 0);
+	call->arg[3] = MAP_SHARED | MAP_FIXED | (run->populate ? MAP_POPULATE : 0);
 	call->arg[4] = STUB_FD_RAM;
 	call->arg[5] = run->pa;
 	priv->twin_maps += 2;

@@ -42,6 +42,7 @@ struct walk {
 struct run {
 	uint64_t va, pa, size;
 	bool write, exec, user;
+	bool populate; /* the host's faults are to be taken at once: whoever maps it says so */
 };
 
 static inline uint64_t *walk_table(const struct walk_ram *ram, uint64_t entry)

@@ -124,6 +124,20 @@ static void test_ends(void **state)
 	ALLOWED(SYS_pkey_mprotect, end - 4096, 4096, PROT_READ, KEY, 0, 0);
 }
 
+static void test_blocks(void **state)
+{
+	const long at = LUCID_DIRECT_BASE, size = 2l << 20;
+
+	(void)state;
+	ALLOWED(SYS_madvise, at, size, MADV_POPULATE_WRITE, 0, 0, 0);
+	ALLOWED(SYS_madvise, LUCID_KERNEL_BASE - size, size, MADV_POPULATE_WRITE, 0, 0, 0);
+	KILLED(SYS_madvise, at, size + 4096, MADV_POPULATE_WRITE, 0, 0, 0);
+	KILLED(SYS_madvise, at - size, size, MADV_POPULATE_WRITE, 0, 0, 0);
+	KILLED(SYS_madvise, LUCID_KERNEL_BASE, size, MADV_POPULATE_WRITE, 0, 0, 0);
+	KILLED(SYS_madvise, STUB_TEXT_ADDR, 4096, MADV_POPULATE_WRITE, 0, 0, 0);
+	KILLED(SYS_madvise, at, size, MADV_DONTNEED, 0, 0, 0);
+}
+
 static void test_other_mappings(void **state)
 {
 	(void)state;
@@ -138,6 +152,9 @@ static void test_other_mappings(void **state)
 	KILLED(SYS_pkey_mprotect, STUB_STACK_ADDR, 4096, PROT_READ, KEY, 0, 0);
 	KILLED(SYS_mremap, GUEST, 4096, 4096, 0, 0, 0);
 	KILLED(SYS_madvise, GUEST, 4096, MADV_REMOVE, 0, 0, 0);
+	ALLOWED(SYS_lseek, STUB_FD_RAM, 0, SEEK_DATA, 0, 0, 0);
+	KILLED(SYS_lseek, STUB_FD_RAM, 0, SEEK_SET, 0, 0, 0);
+	KILLED(SYS_lseek, STUB_FD_RAM + 1, 0, SEEK_DATA, 0, 0, 0);
 	KILLED(SYS_remap_file_pages, GUEST, 4096, 0, 0, 0, 0);
 	KILLED(SYS_brk, 0, 0, 0, 0, 0, 0);
 }
@@ -238,6 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mmap),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_other_mappings),
 		cmocka_unit_test(test_sleep_and_signal),
 		cmocka_unit_test(test_kicks),

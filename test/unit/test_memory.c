@@ -193,6 +193,25 @@ static void idleness_shrinks_slowly(void **state)
 	assert_int_equal(wanted(), 0);
 }
 
+/* Blocks that the guest cannot give up; then it can. */
+static void what_stays_is_ballooned(void **state)
+{
+	(void)state;
+	assert_int_equal(memory_set(memory, 256 * MIB), 0);
+	assert_int_equal(driver(VIRTIO_MEM_REQ_PLUG, 0, 128 * MIB), VIRTIO_MEM_RESP_ACK);
+	assert_int_equal(memory_set(memory, 100 * MIB), 0);
+	assert_int_equal(wanted(), 0);
+	assert_int_equal(driver(VIRTIO_MEM_REQ_UNPLUG, 8 * MIB, 120 * MIB), VIRTIO_MEM_RESP_ACK);
+	assert_int_equal(ballooned(), 28 * MIB);
+	for (int i = 0; i < 3; i++)
+		look(90 * MIB, 136 * MIB);
+	assert_int_equal(ballooned(), 36 * MIB);
+	assert_int_equal(driver(VIRTIO_MEM_REQ_UNPLUG, 0, 8 * MIB), VIRTIO_MEM_RESP_ACK);
+	for (int i = 0; i < 3; i++)
+		look(90 * MIB, 128 * MIB);
+	assert_int_equal(ballooned(), 28 * MIB);
+}
+
 static void lies_are_not_acted_upon(void **state)
 {
 	(void)state;
@@ -215,6 +234,7 @@ int main(void)
 		GROWS(need_grows_by_steps),
 		GROWS(need_ends_at_the_greatest),
 		GROWS(idleness_shrinks_slowly),
+		GROWS(what_stays_is_ballooned),
 		GROWS(lies_are_not_acted_upon),
 	};
 

@@ -239,9 +239,9 @@ static inline uint64_t hc_flush_kernel(uint64_t start, uint64_t end)
 	return HC(LUCID_HC_FLUSH_KERNEL, uint64_t(*)(uint64_t, uint64_t))(start, end);
 }
 
-static inline void hc_premap(uint64_t addr, uint64_t write)
+static inline uint64_t hc_premap(uint64_t addr, uint64_t write)
 {
-	HC(LUCID_HC_PREMAP, void (*)(uint64_t, uint64_t))(addr, write);
+	return HC(LUCID_HC_PREMAP, uint64_t(*)(uint64_t, uint64_t))(addr, write);
 }
 
 static inline void hc_halt(void)

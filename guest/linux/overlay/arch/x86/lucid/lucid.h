@@ -50,9 +50,9 @@ static __always_inline u64 lucid_flush_kernel(u64 start, u64 end)
 	return HYPERCALL(LUCID_HC_FLUSH_KERNEL, u64 (*)(u64, u64))(start, end);
 }
 
-static __always_inline void lucid_map(u64 addr, u64 write)
+static __always_inline u64 lucid_map(u64 addr, u64 write)
 {
-	HYPERCALL(LUCID_HC_PREMAP, void (*)(u64, u64))(addr, write);
+	return HYPERCALL(LUCID_HC_PREMAP, u64 (*)(u64, u64))(addr, write);
 }
 
 static __always_inline void lucid_halt(void)

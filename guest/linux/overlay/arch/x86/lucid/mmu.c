@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <asm/lucid.h>
+#include <asm/lucid_mm.h>
 #include <asm/paravirt.h>
 #include <asm/sections.h>
 #include <asm/tlbflush.h>
@@ -101,6 +102,11 @@ void lucid_premap(unsigned long address, unsigned long error_code)
 		force_sig_fault(SIGSEGV, SEGV_MAPERR, (void __user *)address);
 	else
 		lucid_map(address & PAGE_MASK, error_code & X86_PF_WRITE);
+}
+
+bool lucid_make_block(void *start)
+{
+	return lucid_map((u64)start, true);
 }
 
 /* Text is written through the direct map from here on; nothing else is executable. */
