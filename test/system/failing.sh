@@ -36,7 +36,11 @@ for format in raw qcow2; do
 		continue
 	fi
 	image=$TMP/small/disk.$format
-	[ $format = raw ] && truncate -s 64M "$image" || qemu-img create -q -f $format "$image" 64M
+	if [ $format = raw ]; then
+		truncate -s 64M "$image"
+	else
+		qemu-img create -q -f $format "$image" 64M
+	fi
 	lucid --memory 128M --disk "$image" -- sh -c "$fill; echo alive"
 	written=$(head -n 1 "$TMP/out")
 	check "$format on a full file system: an error in the guest, which lives" \

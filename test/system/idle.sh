@@ -6,17 +6,17 @@
 # Microseconds of CPU time that all processes of lucid have used, as the scheduler counts it: ticks
 # of the clock are too coarse for so little.
 used() {
-	local pid
-	for pid in $(lucid_processes); do
-		cat "/proc/$pid"/task/*/schedstat 2>/dev/null
+	local p
+	for p in $(lucid_processes); do
+		cat "/proc/$p"/task/*/schedstat 2>/dev/null
 	done | awk '{ sum += $1 } END { printf "%d", sum / 1000 }'
 }
 
 # Times that their threads have slept and were woken.
 wakeups() {
-	local pid
-	for pid in $(lucid_processes); do
-		cat "/proc/$pid/status" 2>/dev/null
+	local p
+	for p in $(lucid_processes); do
+		cat "/proc/$p/status" 2>/dev/null
 	done | awk '/^voluntary_ctxt_switches:/ { sum += $2 } END { print sum }'
 }
 
