@@ -2,15 +2,10 @@
 /*
  * Purpose: a flush of kernel addresses reaches every space of every vCPU before the one that asked
  * goes on: of vCPUs that run in kernel or user mode, halt or look for work, and spaces that wait or
- * have been retired. Each tries to use the stale entry at the first moment that it can.
+ * have been retired. Each tries to use the stale entry at the first moment that it can. "disturb"
+ * pauses the machine and lets it go on meanwhile, whatever the vCPUs are at.
  * Expected: success.
  * Options: --cpus 5
- */
-/*
- * Purpose: a flush of kernel addresses reaches every space of every vCPU before the one that asked
- * goes on: of vCPUs that run in kernel mode, in user mode, that halt or look for work, and spaces
- * that wait or have been retired. Each tries to use the stale entry at the first moment that it
- * can. Expected: success. Options: --cpus 5
  */
 #include "guest/test/lib/test.h"
 
