@@ -184,7 +184,7 @@ struct agent_closed {
 #define STREAM_WINDOW 65536
 
 /* The agent's port of virtio-vsock. */
-#define AGENT_VSOCK_PORT 1024
+#define AGENT_VSOCK_PORT 1024u
 
 struct stream_credit {
 	uint32_t bytes;

@@ -74,7 +74,7 @@ static int copy(
 	close(ends[0]);
 	close(ends[1]);
 	status = exec_run(fd, machine, &command, put ? AGENT_PUT : AGENT_GET, !put);
-	/* What went wrong has been said: that the copy broke off is no news, and one line is due. */
+	/* What went wrong has been said: that the copy broke off is no news. */
 	if (status == EXIT_LUCID)
 		kill(child, SIGKILL);
 	close(put ? STDIN_FILENO : STDOUT_FILENO);
