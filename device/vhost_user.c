@@ -141,9 +141,10 @@ static int get(int socket, enum request request, uint64_t *value)
 
 	if (r == 0)
 		r = receive(socket, &m, sizeof(m.u.value));
-	if (r == 0)
-		*value = m.u.value;
-	return r;
+	if (r < 0)
+		return r;
+	*value = m.u.value;
+	return 0;
 }
 
 /* Sends a request and waits until the back end has taken it. */

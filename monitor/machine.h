@@ -187,6 +187,21 @@ void console_ring_drain(struct machine *m);
 void console_ring_tail(const struct machine *m);
 void console_ring_close(struct machine *m);
 
+/* ---- boot.c ------------------------------------------------------------------ */
+
+struct load_image;
+
+/* Fills the page that describes the machine; decides how programs are isolated. 0 or -1, reported.
+ */
+int machine_describe(struct machine *m);
+/* Puts the kernel and its RAM disks into guest RAM, and tells where. 0 or -1, reported. */
+int machine_load(struct machine *m, struct load_image *image);
+
+/* ---- report.c ---------------------------------------------------------------- */
+
+/* Says what the user must know of the end, counters with --verbose; the status for the process. */
+int machine_report(struct machine *m);
+
 /* ---- api.c ------------------------------------------------------------------ */
 
 /* Opens the control socket of a machine with a name. 0 or -1, reported. */

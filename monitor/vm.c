@@ -42,22 +42,6 @@
 #define SIG_PAUSE SIGRTMIN
 #define SIG_RESUME (SIGRTMIN + 1)
 
-/* The kernel command line that every guest gets; --append comes after it. */
-/*
- * Of one that can grow: an allocation is not refused for being larger than what is there yet, and
- * there is always enough memory to take more in.
- */
-#define CMDLINE_GROWS " sysctl.vm.overcommit_memory=1 sysctl.vm.min_free_kbytes=8192"
-/*
- * An idle machine sleeps: compaction when it is needed, not twice a second before that, and
- * statistics of memory every ten seconds.
- */
-#define CMDLINE_QUIET " sysctl.vm.compaction_proactiveness=0 sysctl.vm.stat_interval=10"
-/* Grace periods by asking each CPU: who waits for one does so for microseconds, not for ticks. */
-#define CMDLINE_RCU " rcupdate.rcu_expedited=1"
-#define CMDLINE                                                                                    \
-	"console=hvc0 panic=-1 rdinit=/init thp_anon=16K-64K:always" CMDLINE_QUIET CMDLINE_RCU
-
 static uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -301,80 +285,6 @@ static int set_up_memory(struct machine *m)
 	return console_ring_open(m);
 }
 
-static int load_images(struct machine *m, struct load_image *image)
-{
-	const struct vm_config *c = m->config;
-	/* What the guest gets later is no place for them. */
-	const struct ram boot = {.fd = m->ram.fd, .base = m->ram.base, .size = c->memory};
-	struct lucid_info *info = m->control.info;
-	const char *why;
-	unsigned which;
-	int64_t size;
-
-	if (load_kernel(&boot, c->kernel, image, &why) < 0) {
-		log_error("kernel %s %s", c->kernel, why);
-		return -1;
-	}
-	if (!c->initrds)
-		return 0;
-	size = load_initrd(&boot, image->end, c->initrd, c->initrds, &why, &which);
-	if (size < 0) {
-		log_error("initial RAM disk %s %s", c->initrd[which], why);
-		return -1;
-	}
-	info->initrd = image->end;
-	info->initrd_size = (uint64_t)size;
-	return 0;
-}
-
-/* What keeps programs from their kernel: the features of the host that are used. */
-static int choose_isolation(enum vm_isolation wanted, unsigned *features)
-{
-	bool keys = *features & LUCID_FEATURE_PKU, can_split = space_can_split();
-
-	if (wanted == VM_ISOLATION_SPLIT && !can_split) {
-		log_error("--isolation split: this host's kernel cannot ask about system calls; "
-			  "Linux 5.19 or later is needed");
-		return -1;
-	}
-	if (wanted == VM_ISOLATION_SPLIT || (wanted == VM_ISOLATION_AUTO && !keys && can_split))
-		*features = (*features & ~(unsigned)LUCID_FEATURE_PKU) | LUCID_FEATURE_SPLIT;
-	else if (!keys)
-		log_warn("this CPU has no protection keys: programs in the guest can reach its "
-			 "kernel's memory");
-	return 0;
-}
-
-static int set_up_info(struct machine *m)
-{
-	struct lucid_info *info = m->control.info;
-	unsigned features;
-	int length;
-
-	if (!space_probe(&features))
-		return -1;
-	if (choose_isolation(m->config->isolation, &features) < 0)
-		return -1;
-	info->magic = LUCID_MAGIC;
-	info->version = LUCID_ABI_VERSION;
-	info->features = m->features = features;
-	info->ram_size = m->ram.size;
-	info->boot_size = m->config->memory;
-	info->vcpus = m->config->cpus;
-	space_hypercalls(info->hypercall);
-	cpu_describe(info);
-	length = snprintf(info->cmdline, sizeof(info->cmdline), CMDLINE "%s%s%s%s",
-		m->ram.size > m->config->memory ? CMDLINE_GROWS : "",
-		m->config->console ? "" : " quiet", m->config->append ? " " : "",
-		m->config->append ? m->config->append : "");
-	if (length >= (int)sizeof(info->cmdline)) {
-		log_error("the kernel command line is longer than %zu bytes; shorten --append",
-			sizeof(info->cmdline) - 1);
-		return -1;
-	}
-	return 0;
-}
-
 /* A detached machine's command runs: whoever started it may go. */
 static void on_started(void *arg)
 {
@@ -464,7 +374,7 @@ static int set_up(struct machine *m)
 
 	if (set_up_process(m->config) < 0 ||
 		cgroup_enter(m->config->host_memory, m->config->host_cpu) < 0 ||
-		set_up_memory(m) < 0 || set_up_info(m) < 0 || load_images(m, &image) < 0 ||
+		set_up_memory(m) < 0 || machine_describe(m) < 0 || machine_load(m, &image) < 0 ||
 		set_up_descriptors(m) < 0 || vcpus_create(m) < 0 ||
 		vcpus_create_spaces(m, image.segment, image.segments) < 0 || confine_start() < 0 ||
 		set_up_devices(m) < 0 || machine_api_open(m) < 0)
@@ -518,61 +428,6 @@ static void tear_down(struct machine *m)
 	cgroup_remove();
 }
 
-/* The status for the process; says what the user must know beyond it. */
-static int exit_status(struct machine *m)
-{
-	switch (m->end) {
-	case END_POWEROFF:
-		if (m->status < 0)
-			log_error("the guest powered off before the command was over");
-		break;
-	case END_REBOOT:
-		log_error("the guest asked for a reboot; run it again");
-		m->status = EXIT_LUCID;
-		break;
-	case END_PANIC:
-		log_error("the guest kernel panicked; its last lines:");
-		console_ring_tail(m);
-		m->status = EXIT_LUCID;
-		break;
-	case END_CRASH:
-		console_ring_tail(m);
-		m->status = EXIT_LUCID;
-		break;
-	case END_HOST:
-		m->status = EXIT_LUCID;
-		break;
-	default:
-		break;
-	}
-	return m->status < 0 ? EXIT_LUCID : m->status;
-}
-
-/* What a vCPU counted, for --verbose. The guest could write what it likes there. */
-static void log_counters(const struct vcpu *vcpu)
-{
-	const struct lucid_vcpu *v = vcpu->page;
-
-	log_info("vCPU %u: %lu system calls, %lu traps, %lu events, %lu halts", vcpu->id,
-		v->count_syscall, v->count_trap, v->count_event, v->count_halt);
-	log_info("other vCPUs: %lu sent, %lu kicks, %lu waits; %.1f ms stolen", v->count_send,
-		v->count_kick, v->count_wait, (double)v->steal / 1e6);
-	log_info("TLB: %lu fills of %lu pages, %lu premaps, %lu flushes, %lu evictions",
-		v->count_fill, v->count_fill_pages, v->count_premap, v->count_flush,
-		v->count_evict);
-	log_info("spaces: %lu switches, %lu retired, %lu rewinds", v->count_switch, v->count_retire,
-		v->count_rewind);
-}
-
-/* From the call of vm_run() to the agent's first words. */
-static void log_boot_time(const struct machine *m)
-{
-	uint64_t hello = m->session ? session_hello_time(m->session) : 0;
-
-	if (hello)
-		log_info("agent after %.1f ms", (double)(hello - m->begun) / 1e6);
-}
-
 int vm_run(const struct vm_config *config)
 {
 	struct machine m = {
@@ -592,10 +447,7 @@ int vm_run(const struct vm_config *config)
 	if (set_up(&m) == 0) {
 		loop_run(m.loop);
 		console_ring_drain(&m);
-		log_boot_time(&m);
-		for (unsigned i = 0; i < m.control.vcpus; i++)
-			log_counters(&m.vcpu[i]);
-		status = exit_status(&m);
+		status = machine_report(&m);
 		if (m.relay)
 			relay_end(m.relay, status);
 	}
